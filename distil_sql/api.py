@@ -1,0 +1,107 @@
+"""The Python way in: `connect` for a DuckDB connection on which tasks work, `run` for a script.
+
+Sessions are kept by file, so that any number of connections of this process share one engine, one ledger and one set
+of limits. A session ends when the last connection that `connect` gave out is garbage-collected, or with the process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable
+
+import duckdb
+
+from distil_sql.errors import OptionError
+from distil_sql.pipeline import RunOptions, read_source, run_in
+from distil_sql.session import Session
+from distil_sql.status import RunState
+
+_lock = threading.Lock()
+_sessions: dict[str, Session] = {}
+_users: dict[str, int] = {}
+_by_connection: weakref.WeakKeyDictionary[duckdb.DuckDBPyConnection, Session] = weakref.WeakKeyDictionary()
+
+
+def connect(database: str | os.PathLike[str] = ":memory:") -> duckdb.DuckDBPyConnection:
+    """An ordinary DuckDB connection on which every task is a function; its calls are waited for and kept.
+
+    `database` is a file, made if need be, or `:memory:`. Raises DatabaseError.
+    """
+    session, key = _session(database)
+    con = session.cursor()
+    with _lock:
+        _users[key] += 1
+        _by_connection[con] = session
+    weakref.finalize(con, _release, key)
+    return con
+
+
+def run(
+    script: str | os.PathLike[str],
+    database: str | os.PathLike[str] | duckdb.DuckDBPyConnection = ":memory:",
+    *,
+    generator: str | None = None,
+    labeller: str | None = None,
+    on_error: str = "null",
+    max_error_ratio: float = 0.5,
+    restart: bool = False,
+    on_progress: Callable[[RunState], None] | None = None,
+) -> RunState:
+    """Run a script: a path, or SQL text. `database` is a file or a connection that `connect` gave.
+
+    `generator` and `labeller` name the models to use in place of those called so. `on_error` is 'null' (a failed row is
+    NULL, with its reason in `distil.calls`) or 'fail'. Run again after a stop to resume; `restart` begins anew.
+    Raises ScriptError, RunError, ModelError, DatabaseError, Interrupted.
+    """
+    if on_error not in ("null", "fail"):
+        raise OptionError(f"on_error is 'null' or 'fail', not {on_error!r}")
+    options = RunOptions(generator, labeller, on_error, max_error_ratio, restart)
+    source = read_source(script)
+    if isinstance(database, duckdb.DuckDBPyConnection):
+        session = _by_connection.get(database)
+        if session is None:
+            raise OptionError("this connection has no tasks: take one from distil_sql.connect()")
+        return run_in(session, source, options, on_progress)
+    session, key = _session(database)
+    with _lock:
+        _users[key] += 1
+    try:
+        return run_in(session, source, options, on_progress)
+    finally:
+        _release(key)
+
+
+def _session(database: str | os.PathLike[str]) -> tuple[Session, str]:
+    """The session of a file, opened if this process has none; every `:memory:` is its own."""
+    text = os.fspath(database)
+    with _lock:
+        key = f":memory:{len(_sessions)}:{os.urandom(4).hex()}" if text == ":memory:" else os.path.abspath(text)
+        session = _sessions.get(key)
+        if session is None or session.pid != os.getpid():
+            session = _sessions[key] = Session.open(text)
+            _users[key] = 0
+        return session, key
+
+
+def _release(key: str) -> None:
+    with _lock:
+        if key not in _sessions:
+            return
+        _users[key] -= 1
+        if _users[key] > 0:
+            return
+        session = _sessions.pop(key)
+        del _users[key]
+    session.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    with _lock:
+        sessions = list(_sessions.values())
+        _sessions.clear()
+    for session in sessions:
+        session.close()

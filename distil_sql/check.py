@@ -1,0 +1,135 @@
+"""Checks a whole script before any of it runs: tasks, models, arguments. Nothing has been written when this raises.
+
+What only DuckDB can tell (columns, types) is told when the statement is bound, before its first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from distil_sql.errors import DistilError, OptionError
+from distil_sql.models import check as check_model
+from distil_sql.models.options import ModelSpec
+from distil_sql.registry import Registry
+from distil_sql.script import CreateModel, CreateTask, Drop, Sql, Statement
+from distil_sql.script.anatomy import FunctionCall, function_calls
+from distil_sql.script.lexer import matching
+from distil_sql.task import Task, nearest
+from distil_sql.udf.macros import check_free, check_parse
+
+_OWN = {
+    "": ("model", "sample"),
+    "_n": ("n", "model", "sample"),
+    "_details": ("model", "sample"),
+    "_prompt": ("format", "model"),
+}
+
+
+def check_script(statements: Sequence[Statement], registry: Registry, con: duckdb.DuckDBPyConnection) -> None:
+    """Walk the script with a copy of the registry; raises ScriptError at the first thing that cannot work."""
+    known = _function_names(con)
+    defined = registry.copy()
+    for statement in statements:
+        try:
+            if isinstance(statement, Sql):
+                _check_sql(statement, defined, known)
+            else:
+                apply_ddl(statement, defined, None)
+                if isinstance(statement, CreateTask):
+                    check_parse(con, statement.task)
+                    if statement.task.name.lower() not in registry.tasks:
+                        check_free(con, statement.task.name)
+        except OptionError as error:
+            raise statement.error(str(error)) from None
+
+
+def apply_ddl(statement: Statement, registry: Registry, con: duckdb.DuckDBPyConnection | None) -> Task | None:
+    """Carry out one of our statements on the registry (in memory alone without `con`); gives the task it touched."""
+    if isinstance(statement, CreateModel):
+        spec = ModelSpec.read(statement.name, statement.options)
+        if not (statement.if_not_exists and statement.name.lower() in registry.models):
+            registry.put_model(con, spec, replace_it=statement.replace)
+    elif isinstance(statement, CreateTask):
+        if not (statement.if_not_exists and statement.task.name.lower() in registry.tasks):
+            return registry.put_task(con, statement.task, replace_it=statement.replace)
+    elif isinstance(statement, Drop):
+        return registry.drop(con, statement.what, statement.name, if_exists=statement.if_exists)
+    return None
+
+
+def calls_tasks(statement: Sql, registry: Registry) -> bool:
+    """Whether a task is called by name in the statement's text (views and macros may hide one)."""
+    return any(registry.function_task(call.name.name) for call in function_calls(statement.tokens))
+
+
+def _check_sql(statement: Sql, registry: Registry, known: set[str]) -> None:
+    defines = {token.name.lower() for token in statement.tokens} if statement.tokens[0].is_word("CREATE") else set()
+    if any(token.is_word("MACRO", "FUNCTION") for token in statement.tokens[:5]):
+        known |= defines
+    if statement.tokens[0].is_word("LOAD", "INSTALL", "ATTACH"):
+        known.add("*")  # functions may come from anywhere now
+    for call in function_calls(statement.tokens):
+        found = registry.function_task(call.name.name)
+        if found is not None:
+            _check_call(statement, registry, call, *found)
+        elif call.name.name.lower() not in known and "*" not in known and _is_expression(statement, call):
+            hint = nearest(call.name.name, list(registry.functions()), cutoff=0.75)
+            if hint:
+                message = f"there is no task or function {call.name.name!r}{hint}"
+                raise statement.error(message, at=call.name.start)
+
+
+def _check_call(statement: Sql, registry: Registry, call: FunctionCall, task: Task, suffix: str) -> None:
+    names = [argument.name.lower() for argument in task.arguments]
+    own = _OWN[suffix]
+    at = call.name.start
+    signature = f"{task.name}{suffix}({', '.join(argument.name for argument in task.arguments)})"
+    for name, value in call.named.items():
+        if name not in names and name not in own:
+            raise statement.error(
+                f"{signature} has no argument {name!r}{nearest(name, [*names, *own])}", at=value[0].start
+            )
+    if call.positional > len(names) and not call.qualified:
+        s = "" if len(names) == 1 else "s"
+        message = f"{signature} takes {len(names)} argument{s}, {call.positional} given (write {own[0]} := … by name)"
+        raise statement.error(message, at=at)
+    for index, argument in enumerate(() if call.qualified else task.arguments):
+        if index >= call.positional and argument.default is None and argument.name.lower() not in call.named:
+            raise statement.error(f"{signature} misses its argument {argument.name!r}", at=at)
+    if suffix == "_prompt":
+        return
+    model = call.named.get("model")
+    literal = model[0].value if model and len(model) == 1 and model[0].kind == "string" else None
+    if model and literal is None and not model[0].is_word("NULL"):
+        return  # a column says it, row by row
+    try:
+        spec = registry.model_for(task, literal)
+        for member in spec.options["models"] if spec.type == "pool" else [spec.name]:  # type: ignore[attr-defined]
+            check_model(registry.model(member))
+    except DistilError as error:
+        raise statement.error(str(error), at=model[0].start if model else at) from None
+
+
+def _is_expression(statement: Sql, call: FunctionCall) -> bool:
+    """Whether `name(` is a function call, not a table with its columns (INSERT INTO t(a), CREATE TABLE t(a), x AS t(a))."""
+    index = next(i for i, token in enumerate(statement.tokens) if token is call.name)
+    before = statement.tokens[index - 1] if index else None
+    close = matching(statement.tokens, index + 1)
+    after = statement.tokens[close + 1] if close + 1 < len(statement.tokens) else None
+    if call.qualified or before is None or (after is not None and after.is_word("AS") and before.text == ","):
+        return False
+    return not (
+        before.is_word(
+            "INTO", "TABLE", "AS", "EXISTS", "WITH", "RECURSIVE", "TYPE", "INDEX", "ON", "MACRO", "FUNCTION", "COPY"
+        )
+        or before.kind in ("quoted", "string")
+        or (before.kind == "op" and before.text == ")")
+    )
+
+
+def _function_names(con: duckdb.DuckDBPyConnection) -> set[str]:
+    query = """SELECT lower(function_name) FROM duckdb_functions()
+        UNION SELECT lower(keyword_name) FROM duckdb_keywords() UNION SELECT lower(type_name) FROM duckdb_types()"""
+    return {row[0] for row in con.execute(query).fetchall()}

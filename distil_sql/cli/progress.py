@@ -1,0 +1,142 @@
+"""How a run looks while it goes: one line that redraws itself on a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+import click
+
+from distil_sql.status import Line, RunState, now
+
+_REDRAW_S, _PLAIN_EVERY_S = 0.2, 10.0
+_BAR = 20
+
+
+class Progress:
+    """Shows the states that a run reports, on stderr."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty()
+        self._shown: dict[int, str] = {}
+        self._last = 0.0
+        self._drawn = False
+
+    def show(self, state: RunState) -> None:
+        """Called many times a second; draws when something is worth drawing."""
+        if self._quiet:
+            return
+        for line in state.lines:
+            if (
+                line.state in ("done", "skipped", "failed", "interrupted")
+                and self._shown.get(line.statement_no) != line.state
+            ):
+                self._shown[line.statement_no] = line.state
+                self._print(ended(line, len(state.lines)))
+        current = state.current
+        moment = time.monotonic()
+        if current is None or moment - self._last < (_REDRAW_S if self._terminal else _PLAIN_EVERY_S):
+            return
+        if not self._terminal and self._last == 0.0:
+            self._last = moment  # the first plain line after a while, not at once
+            return
+        self._last = moment
+        text = running(current, len(state.lines))
+        if self._terminal:
+            self._draw(text)
+        elif current.tally.total:
+            click.echo(text, err=True)
+
+    def end(self) -> None:
+        """Take the redrawn line away."""
+        if self._drawn:
+            click.echo("\r\x1b[2K", nl=False, err=True)
+            self._drawn = False
+
+    def summary(self, state: RunState, database: str) -> None:
+        """The last lines of a run that ended well."""
+        if self._quiet:
+            return
+        tallies = [line.tally for line in state.lines]
+        done, failed, hits = (sum(getattr(t, name) for t in tallies) for name in ("done", "failed", "hits"))
+        tokens = sum(t.input_tokens + t.output_tokens for t in tallies)
+        cost = sum(t.cost for t in tallies if t.priced)
+        parts = [f"{done:,} calls", f"{hits:,} answered from the ledger", f"{tokens:,} tokens"]
+        if any(t.priced for t in tallies):
+            parts.append(f"${cost:,.4f}")
+        click.echo(f"done: {', '.join(parts)}", err=True)
+        if failed:
+            query = "SELECT task, error_kind, error, count(*) FROM distil.calls WHERE status = 'error' GROUP BY ALL"
+            click.echo(f"{failed:,} calls failed and are NULL; why: {query}   (in {database})", err=True)
+
+    def _print(self, text: str) -> None:
+        self.end()
+        click.echo(text, err=True)
+
+    def _draw(self, text: str) -> None:
+        width = shutil.get_terminal_size((100, 24)).columns
+        click.echo(f"\r\x1b[2K{text[: width - 1]}", nl=False, err=True)
+        self._drawn = True
+
+
+def ended(line: Line, of: int) -> str:
+    """A finished statement, in one line."""
+    mark = {"done": "✓", "skipped": "·", "failed": "✗", "interrupted": "■"}[line.state]
+    parts = [f"{mark} {line.statement_no}/{of} {label(line)}"]
+    if line.state == "skipped":
+        parts.append("done before")
+    elif line.tally.total or line.tally.hits:
+        parts.append(counts(line))
+    if line.state == "done" and line.started_at and line.finished_at:
+        parts.append(span((line.finished_at - line.started_at).total_seconds()))
+    if line.note and line.state == "done":
+        parts.append(line.note)
+    return "  ".join(parts)
+
+
+def running(line: Line, of: int) -> str:
+    """The running statement, in one line: bar, calls, tokens, cost, errors, time left."""
+    tally = line.tally
+    head = f"{line.statement_no}/{of} {label(line)}"
+    if not tally.total:
+        return f"{head}  …"
+    share = tally.done / tally.total
+    bar = "█" * int(share * _BAR) + "░" * (_BAR - int(share * _BAR))
+    seconds = (now() - line.started_at).total_seconds() if line.started_at else 0.0
+    left = seconds * (tally.total - tally.done) / tally.done if tally.done else None
+    eta = f"  {span(left)} left" if left is not None else ""
+    return f"{head} {bar} {share:4.0%}  {counts(line)}{eta}"
+
+
+def counts(line: Line) -> str:
+    """Calls, hits, tokens, cost and errors of a statement."""
+    tally = line.tally
+    parts = [f"{tally.rows:,} rows"] if tally.rows else []
+    parts.append(f"{tally.done:,}/{tally.total:,} calls" if tally.total else "0 calls")
+    if tally.hits:
+        parts.append(f"{tally.hits:,} from the ledger")
+    if tally.total:
+        parts.append(f"{tally.input_tokens + tally.output_tokens:,} tokens")
+    if tally.priced:
+        parts.append(f"${tally.cost:,.4f}")
+    if tally.failed:
+        parts.append(f"{tally.failed:,} failed")
+    return ", ".join(parts)
+
+
+def label(line: Line) -> str:
+    """What a statement is about: its verb and target."""
+    verb = line.statement.split(None, 1)[0].upper() if line.statement.strip() else ""
+    return f"{verb} {line.target}" if line.target else verb
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,243 @@
+"""The call engine: one event loop keeps a sliding window of calls in flight over all rows; one writer commits them.
+
+`submit(calls)` queues calls and waits only when very many are pending; `wait(calls)` and `drain()` block until they are
+in the ledger. Everyone outside is plain, blocking Python; only lanes and models know that there is a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import duckdb
+
+from distil_sql.engine.call import Call, Keys, Tally
+from distil_sql.engine.lane import Lane
+from distil_sql.engine.limits import Limits
+from distil_sql.engine.writer import Writer
+from distil_sql.errors import DistilError, Interrupted, ModelError, RunError
+from distil_sql.ledger import Ledger, Outcome
+from distil_sql.models import build
+from distil_sql.models.base import CallError, Completion
+from distil_sql.models.options import ModelSpec
+from distil_sql.task import SAMPLING_OPTIONS
+
+__all__ = ["Call", "Engine", "Keys", "Policy", "Tally"]
+
+MAX_PENDING = 20_000  # calls in memory: enough to keep any server busy, few enough for a million rows
+GRACE_S = 1.0  # how long calls in flight may still land when a run stops
+_TICK_S = 0.2
+
+
+class Policy:
+    """When failed rows stop the run: any (`fail`), or more than a share of them after the first 50."""
+
+    def __init__(self, on_error: str = "null", max_error_ratio: float = 0.5, after: int = 50) -> None:
+        self.on_error, self.max_error_ratio, self.after = on_error, max_error_ratio, after
+
+    def verdict(self, call: Call, outcome: Outcome) -> RunError | None:
+        """The error that ends the run after this outcome, or None to go on."""
+        if outcome.status == "ok":
+            return None
+        tally, last = call.tally, f"task {outcome.task!r} failed on a row ({outcome.error_kind}): {outcome.error}"
+        if self.on_error == "fail":
+            return RunError(last)
+        if tally.done >= self.after and tally.failed > self.max_error_ratio * tally.done:
+            allowed = f"--max-error-ratio {self.max_error_ratio:g} allows"
+            return RunError(f"{tally.failed} of {tally.done} calls failed, more than {allowed}; {last}")
+        return None
+
+
+class Engine:
+    """Owns the loop's thread, the lanes and the writer of one database."""
+
+    def __init__(self, root: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
+        self.policy = Policy()
+        self._pending: dict[str, Call] = {}
+        self._changed = threading.Condition()
+        self._failure: DistilError | None = None
+        self._lanes: dict[tuple[str, ...], Lane] = {}
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._loop_failed)
+        self._thread = threading.Thread(target=self._run_loop, name="distil-engine", daemon=True)
+        self._thread.start()
+        self._writer = Writer(
+            root,
+            ledger,
+            reask=self._ask_again,
+            committed=self._let_go,
+            failed=lambda error: self.fail(_as_distil(error)),
+        )
+        self._closed = False
+
+    # -- for callers in any thread --------------------------------------------------------------------------------
+
+    def pending(self, keys: Iterable[str]) -> dict[str, Call]:
+        """Those of the keys whose calls are on their way."""
+        with self._changed:
+            return {key: call for key in keys if (call := self._pending.get(key)) is not None}
+
+    def submit(self, calls: Sequence[Call]) -> list[Call]:
+        """Queue calls, waiting while very many are pending; a key that is on its way already is not asked twice.
+
+        Gives the calls to wait for, in the order of the argument. Raises what stopped the engine, if it is stopped.
+        """
+        by_lane: dict[int, tuple[Lane, list[Call]]] = {}
+        going: list[Call] = []
+        with self._changed:
+            while len(self._pending) >= MAX_PENDING and self._failure is None:
+                self._changed.wait(_TICK_S)
+            self._raise_failure()
+            for call in calls:
+                known = self._pending.get(call.key)
+                going.append(known or call)
+                if known is None:
+                    self._pending[call.key] = call
+                    lane = self._lane(call.model)
+                    by_lane.setdefault(id(lane), (lane, []))[1].append(call)
+                    call.tally.add(asked=1)
+        for lane, fresh in by_lane.values():
+            self._loop.call_soon_threadsafe(lane.add, fresh)
+        return going
+
+    def wait(self, calls: Sequence[Call]) -> None:
+        """Block until these calls are in the ledger; raises what stopped the engine."""
+        with self._changed:
+            for call in calls:
+                while not call.done:
+                    self._raise_failure()
+                    self._changed.wait(_TICK_S)
+
+    def drain(self, tick: Callable[[], None] | None = None) -> None:
+        """Block until no call is pending; `tick` is called a few times a second."""
+        while True:
+            with self._changed:
+                self._raise_failure()
+                if not self._pending:
+                    return
+                self._changed.wait(_TICK_S)
+            if tick is not None:
+                tick()
+
+    def fail(self, error: DistilError) -> None:
+        """Stop making calls; those in flight get a moment to land. Safe from any thread, a second time too."""
+        with self._changed:
+            if self._failure is not None:
+                return
+            self._failure = error
+            self._changed.notify_all()
+        self._loop.call_soon_threadsafe(self._drop_queued)
+
+    def interrupt(self) -> None:
+        """Stop because the user said so."""
+        self.fail(Interrupted("interrupted"))
+
+    def recover(self) -> DistilError | None:
+        """After a stop: wait until what was in flight has landed or been cancelled, and be ready for new calls."""
+        failure = self._failure
+        if failure is None:
+            return None
+        deadline = time.monotonic() + GRACE_S
+        with self._changed:
+            while self._pending and time.monotonic() < deadline:
+                self._changed.wait(0.05)
+        asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=10)
+        self._writer.flush()
+        with self._changed:
+            self._pending.clear()
+            self._failure = None
+        return failure
+
+    def on_commit(self, hook: Callable[[duckdb.DuckDBPyConnection], None] | None) -> None:
+        """A function that joins every ledger transaction (progress rows), or None."""
+        self._writer.on_commit = hook
+
+    def in_flight(self) -> int:
+        """Calls sent and unanswered, over all lanes."""
+        return sum(lane.in_flight for lane in list(self._lanes.values()))
+
+    def close(self) -> None:
+        """Stop everything; what is finished is committed first. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self.fail(Interrupted("the database was closed"))
+        asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=20)
+        self._writer.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _lane(self, spec: ModelSpec) -> Lane:
+        """The lane of a model: those that differ only in sampling and prices share one, and so its limits."""
+        own = (*SAMPLING_OPTIONS, "price_in", "price_out", "price_cached")
+        key = (
+            spec.type,
+            spec.base_url if spec.type == "openai" else "",
+            *sorted(f"{name}={value!r}" for name, value in spec.options.items() if name not in own),
+        )
+        lane = self._lanes.get(key)
+        if lane is None:
+            model = build(spec)
+            concurrency = spec.whole("concurrency") or model.concurrency
+            limits = Limits(concurrency, spec.number("rpm"), spec.number("tpm"))
+            lane = self._lanes[key] = Lane(model, limits, self._finished)
+        return lane
+
+    def _finished(self, call: Call, completion: Completion | None, error: CallError | None) -> None:
+        if error is not None and error.fatal:
+            with self._changed:
+                self._pending.pop(call.key, None)  # not an answer: a later run asks it
+            self.fail(ModelError(f"model {call.model.name!r}: {error.message}"))
+            return
+        self._writer.put(call, completion, error)
+
+    def _ask_again(self, call: Call) -> None:
+        lane = self._lane(call.model)
+        self._loop.call_soon_threadsafe(lane.add_first, call)
+
+    def _let_go(self, settled: Sequence[tuple[Call, Outcome]]) -> None:
+        with self._changed:
+            for call, _ in settled:
+                call.done = True
+                self._pending.pop(call.key, None)
+            self._changed.notify_all()
+        for call, outcome in settled:
+            if (verdict := self.policy.verdict(call, outcome)) is not None:
+                self.fail(verdict)
+
+    def _drop_queued(self) -> None:
+        dropped = [call for lane in self._lanes.values() for call in lane.drop_queued()]
+        with self._changed:
+            for call in dropped:
+                self._pending.pop(call.key, None)
+            self._changed.notify_all()
+
+    async def _close_lanes(self) -> None:
+        lanes, self._lanes = list(self._lanes.values()), {}
+        for lane in lanes:
+            await lane.close()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self.fail(_as_distil(error))
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _as_distil(error: Exception) -> DistilError:
+    if isinstance(error, DistilError):
+        return error
+    return RunError(f"the call engine stopped on an unexpected error ({type(error).__name__}: {error})")

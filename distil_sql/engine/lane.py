@@ -1,0 +1,132 @@
+"""A lane: the sliding window of calls in flight to one server. Lives in the engine's event loop.
+
+No barrier: the moment an answer arrives the next call leaves. A call that fails in passing gives its place up while it
+waits for its next try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from distil_sql.engine.call import Call
+from distil_sql.engine.limits import Limits
+from distil_sql.models.base import TRANSIENT, CallError, Completion, Model
+
+MAX_ATTEMPTS = 6
+MAX_REJECTIONS = 60
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 20.0
+
+Finished = Callable[[Call, Completion | None, CallError | None], None]
+
+
+class Lane:
+    """Queue, window and retries for one model."""
+
+    def __init__(self, model: Model, limits: Limits, finished: Finished) -> None:
+        self.model, self.limits = model, limits
+        self._finished = finished
+        self._queue: deque[Call] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.TimerHandle, Call] = {}
+        self._wake: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def in_flight(self) -> int:
+        """Calls sent and not answered yet."""
+        return len(self._tasks)
+
+    def add(self, calls: Iterable[Call]) -> None:
+        """Queue calls."""
+        self._queue.extend(calls)
+        self._pump()
+
+    def add_first(self, call: Call) -> None:
+        """Queue a call that has waited before ahead of the others."""
+        self._queue.appendleft(call)
+        self._pump()
+
+    def drop_queued(self) -> list[Call]:
+        """Forget every call that is not in flight, those waiting for their next try included; gives them back."""
+        dropped = [*self._queue, *self._waiting.values()]
+        for timer in self._waiting:
+            timer.cancel()
+        self._queue.clear()
+        self._waiting.clear()
+        self._closed = True
+        return dropped
+
+    async def close(self) -> None:
+        """Abort what is in flight and free the model; takes no more calls."""
+        self.drop_queued()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        await self.model.close()
+
+    def _pump(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        loop = asyncio.get_running_loop()
+        while self._queue and not self._closed:
+            delay = self.limits.delay(len(self._tasks))
+            if delay is None:
+                return
+            if delay > 0:
+                self._wake = loop.call_later(delay, self._pump)
+                return
+            call = self._queue.popleft()
+            self.limits.start()
+            task = loop.create_task(self._send(call))
+            self._tasks.add(task)
+            task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error  # a fault of ours: the loop's exception handler stops the engine
+        self._pump()
+
+    async def _send(self, call: Call) -> None:
+        call.attempts += 1
+        started = time.monotonic()
+        try:
+            completion = await self.model.complete(call.request)
+        except CallError as error:
+            call.spent_s += time.monotonic() - started
+            self._failed(call, error)
+        else:
+            call.spent_s += time.monotonic() - started
+            self.limits.answered(completion.input_tokens + completion.output_tokens)
+            self._finished(call, completion, None)
+
+    def _failed(self, call: Call, error: CallError) -> None:
+        if error.fatal:
+            self._finished(call, None, error)
+        elif error.kind == "rate_limited" and call.rejections < MAX_REJECTIONS:
+            call.rejections += 1
+            call.attempts -= 1  # a rejection is not an attempt: the server did no work
+            self.limits.rejected(error.retry_after)
+            self.add_first(call)
+        elif error.kind in TRANSIENT and error.kind != "rate_limited" and call.attempts < MAX_ATTEMPTS:
+            ceiling = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (call.attempts - 1))
+            delay = error.retry_after if error.retry_after is not None else random.uniform(0, ceiling)
+            self._later(delay, call)
+        else:
+            self._finished(call, None, error)
+
+    def _later(self, delay: float, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            del self._waiting[timer]
+            self.add_first(call)
+
+        timer = loop.call_later(delay, again)
+        self._waiting[timer] = call

@@ -1,0 +1,103 @@
+"""Limits of one server: how many calls at once, how many a minute, how many tokens a minute.
+
+Every statement and thread that uses the server shares one `Limits`. Where the user gives no concurrency it is found:
+doubling until the server first says 429, then ×0.75 once a burst of rejections and +1 a round-trip's worth of answers
+(the additive increase, multiplicative decrease of Chiu and Jain, 1989). Used inside the event loop only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+START, CEILING = 16, 256
+
+
+class Bucket:
+    """A token bucket: `rate` a minute, at most one second's worth at a time, so that a window is never overrun."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_second = rate / 60
+        self.size = max(1.0, self.per_second)
+        self.level, self._clock = self.size, clock
+        self._at = clock()
+
+    def wait(self, amount: float) -> float:
+        """Seconds until `amount` may be taken; 0 means now. More than the bucket holds is let through when it is full."""
+        now = self._clock()
+        self.level = min(self.size, self.level + (now - self._at) * self.per_second)
+        self._at = now
+        missing = min(amount, self.size) - self.level
+        return max(0.0, missing / self.per_second)
+
+    def take(self, amount: float) -> None:
+        """Take it, going into debt where the estimate was low."""
+        self.level -= amount
+
+
+class Limits:
+    """What one server may be asked, now."""
+
+    def __init__(
+        self,
+        concurrency: int = 0,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.adaptive = concurrency <= 0
+        self.window = float(START if self.adaptive else concurrency)
+        self._growing = True
+        self._answers = 0
+        self._clock = clock
+        self._requests = Bucket(rpm, clock) if rpm else None
+        self._tokens = Bucket(tpm, clock) if tpm else None
+        self._tokens_a_call = 0.0
+        self._paused_until = 0.0
+        self._burst_until = 0.0
+        self._streak = 0  # bursts of rejections since the last answer
+
+    def delay(self, in_flight: int) -> float | None:
+        """Seconds to wait before the next call; None: until one in flight ends; 0: go."""
+        if in_flight >= int(self.window):
+            return None
+        wait = max(0.0, self._paused_until - self._clock())
+        if self._requests is not None:
+            wait = max(wait, self._requests.wait(1))
+        if self._tokens is not None:
+            wait = max(wait, self._tokens.wait(self._tokens_a_call))
+        return wait
+
+    def start(self) -> None:
+        """A call goes out."""
+        if self._requests is not None:
+            self._requests.take(1)
+        if self._tokens is not None:
+            self._tokens.take(self._tokens_a_call)
+
+    def answered(self, tokens: int) -> None:
+        """A call was answered: correct the token estimate, let the window grow."""
+        self._streak = 0
+        if self._tokens is not None:
+            self._tokens.take(tokens - self._tokens_a_call)
+            self._tokens_a_call += 0.1 * (tokens - self._tokens_a_call) if self._tokens_a_call else tokens
+        if not self.adaptive or self.window >= CEILING:
+            return
+        self._answers += 1
+        if self._growing:
+            self.window = min(CEILING, self.window + 1)  # one more per answer doubles it each round trip
+        elif self._answers >= self.window:
+            self._answers, self.window = 0, self.window + 1
+
+    def rejected(self, retry_after: float | None) -> None:
+        """The server said 429: wait as it asks, and shrink the window once a burst."""
+        now = self._clock()
+        first_of_burst = now >= self._burst_until
+        pause = retry_after if retry_after is not None else min(30.0, 0.5 * 2 ** min(self._streak, 6))
+        self._paused_until = max(self._paused_until, now + pause)
+        if first_of_burst:
+            self._burst_until = now + max(1.0, pause)
+            self._streak += 1
+            self._growing, self._answers = False, 0
+            if self.adaptive:
+                self.window = max(1.0, self.window * 0.75)

@@ -1,0 +1,191 @@
+"""The one writer: finished calls are read, then committed to the ledger in small batches, then let go.
+
+Group commit without a timer: while one batch is being committed the next gathers, so batches grow with the load and a
+call is durable within milliseconds of its answer. Parsing happens here, before the commit, because an answer that
+cannot be read may be asked for again.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+
+import duckdb
+
+from distil_sql.engine.call import Call
+from distil_sql.errors import DatabaseError
+from distil_sql.ledger import Ledger, Outcome
+from distil_sql.models.base import CallError, Completion
+from distil_sql.prompt.template import TemplateError
+from distil_sql.task import Task
+
+_BATCH = 512
+
+Finished = tuple[Call, Completion | None, CallError | None]
+
+
+class Writer:
+    """Owns the writing cursor and its thread."""
+
+    def __init__(
+        self,
+        root: duckdb.DuckDBPyConnection,
+        ledger: Ledger,
+        *,
+        reask: Callable[[Call], None],
+        committed: Callable[[Sequence[tuple[Call, Outcome]]], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._cursor = root.cursor()
+        self._ledger = ledger
+        self._reask, self._committed, self._failed = reask, committed, failed
+        self._queue: queue.SimpleQueue[Finished | threading.Event | None] = queue.SimpleQueue()
+        self.on_commit: Callable[[duckdb.DuckDBPyConnection], None] | None = None
+        self._thread = threading.Thread(target=self._work, name="distil-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, call: Call, completion: Completion | None, error: CallError | None) -> None:
+        """Hand over one finished call."""
+        self._queue.put((call, completion, error))
+
+    def flush(self) -> None:
+        """Block until everything handed over so far is committed."""
+        reached = threading.Event()
+        self._queue.put(reached)
+        reached.wait(timeout=30)
+
+    def close(self) -> None:
+        """Commit what is left and end the thread."""
+        self._queue.put(None)
+        self._thread.join(timeout=30)
+        self._cursor.close()
+
+    def _work(self) -> None:
+        ending = False
+        while not ending:
+            batch: list[Finished] = []
+            reached: threading.Event | None = None
+            item = self._queue.get()
+            while True:
+                if item is None:
+                    ending = True
+                    break
+                if isinstance(item, threading.Event):
+                    reached = item
+                    break
+                batch.append(item)
+                if len(batch) >= _BATCH:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                try:
+                    self._settle(batch)
+                except Exception as error:  # whatever it is, nobody may wait for this batch for ever
+                    self._failed(_database_error(error))
+            if reached is not None:
+                reached.set()
+
+    def _settle(self, batch: Sequence[Finished]) -> None:
+        settled: list[tuple[Call, Outcome]] = []
+        for call, completion, error in self._judged(batch):
+            if completion is not None and error is not None and error.kind == "unparsable":
+                if call.reasks < call.task.reask:
+                    call.ask_better(completion.text, error.message)
+                    self._reask(call)
+                    continue
+                error.completion = completion
+                completion = None
+            settled.append((call, call.outcome(completion, error)))
+        if not settled:
+            return
+        self._cursor.execute("BEGIN")
+        try:
+            self._ledger.append(self._cursor, [outcome for _, outcome in settled])
+            for call, outcome in settled:
+                call.tally.finish(outcome)
+            if self.on_commit is not None:
+                self.on_commit(self._cursor)
+            self._cursor.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+        self._committed(settled)
+
+    def _judged(self, batch: Sequence[Finished]) -> list[Finished]:
+        """The batch, with an error on every answer that was cut short or cannot be read."""
+        judged: list[Finished] = []
+        to_parse: dict[int, tuple[Task, list[int]]] = {}
+        for call, completion, error in batch:
+            if completion is not None:
+                call.count(completion)
+                error = error or _unusable(call.task, completion)
+                if error is None and call.task.parse:
+                    to_parse.setdefault(id(call.task), (call.task, []))[1].append(len(judged))
+            elif error is not None and error.completion is not None:
+                call.count(error.completion)
+            judged.append((call, completion, error))
+        for task, places in to_parse.values():
+            reasons = parse_check(self._cursor, task, [judged[i][1].text for i in places])  # type: ignore[union-attr]
+            for place, reason in zip(places, reasons, strict=True):
+                if reason is not None:
+                    call, completion, _ = judged[place]
+                    judged[place] = (call, completion, CallError("unparsable", reason))
+        return [
+            (call, None if error is not None and error.kind != "unparsable" else completion, error)
+            for call, completion, error in judged
+        ]
+
+    def _rollback(self) -> None:
+        try:
+            self._cursor.execute("ROLLBACK")
+        except duckdb.Error:
+            pass  # the transaction ended itself
+
+
+def _unusable(task: Task, completion: Completion) -> CallError | None:
+    """Why an answer gives no value, as far as it can be told without SQL."""
+    cut = completion.finish_reason == "length"
+    if cut and (not task.keeps_truncated or not completion.text):
+        reason = f"the answer was cut at max_tokens after {completion.output_tokens} tokens: raise max_tokens"
+        return CallError("truncated", reason, completion=completion)
+    if not completion.text.strip():
+        return CallError("unparsable", "the answer is empty")
+    if not task.output.is_text:
+        try:
+            task.output.read(completion.text)
+        except ValueError as error:
+            return CallError("unparsable", str(error))
+    return None
+
+
+def parse_expression(task: Task) -> str:
+    """SQL over `response` that gives the task's value from what `distil_response` returns, or NULL."""
+    if task.parse:
+        return f"TRY_CAST(TRY(({task.parse}\n)) AS {task.returns})"
+    if task.output.is_text:
+        return "response"
+    return f"TRY_CAST(CAST(response AS JSON) AS {task.returns})"
+
+
+def parse_check(cursor: duckdb.DuckDBPyConnection, task: Task, responses: Sequence[str]) -> list[str | None]:
+    """For each response, None if the task's PARSE gives a value, else the reason."""
+    value = parse_expression(task)
+    query = (
+        f"SELECT ({value}) IS NULL FROM (SELECT unnest(?::VARCHAR[]) AS response, generate_subscripts(?::VARCHAR[], 1) AS i)"
+        " ORDER BY i"
+    )
+    found = cursor.execute(query, [list(responses), list(responses)]).fetchall()
+    return [f"it does not parse as {task.returns}" if unread else None for (unread,) in found]
+
+
+def _database_error(error: Exception) -> Exception:
+    if isinstance(error, duckdb.Error):
+        reason = " ".join(str(error).split("\n")[0].split())
+        return DatabaseError(f"the ledger cannot be written, so no more calls are made: {reason}")
+    if isinstance(error, TemplateError):
+        return DatabaseError(str(error))
+    return error

@@ -1,0 +1,39 @@
+"""Model types behind one seam (`base.Model`): openai, llama_cpp, and pool, which deals calls over the other two."""
+
+from __future__ import annotations
+
+from distil_sql.models.base import Model
+from distil_sql.models.options import ModelSpec
+
+
+def build(spec: ModelSpec) -> Model:
+    """The model that a row of `distil.models` describes; raises MissingExtra where its package is not installed."""
+    if spec.type == "llama_cpp":
+        from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions
+
+        return LlamaModel(LlamaOptions.from_spec(spec))
+    from distil_sql.models.openai import OpenAIModel
+
+    return OpenAIModel(spec)
+
+
+def check(spec: ModelSpec) -> None:
+    """Whatever can be told before the first call: a key that is not set, a file that cannot be read."""
+    if spec.type == "llama_cpp":
+        from distil_sql.models.llama_cpp import LlamaOptions
+        from distil_sql.models.llama_cpp import check as check_llama
+
+        check_llama(LlamaOptions.from_spec(spec))
+    elif spec.type == "openai":
+        _ = spec.api_key
+
+
+def identity(spec: ModelSpec) -> tuple[str, ...]:
+    """What of a model decides its answers, beside the sampling: part of every call's key. Never the API key."""
+    if spec.type == "llama_cpp":
+        from distil_sql.models.llama_cpp import LlamaOptions
+        from distil_sql.models.llama_cpp import identity as llama_identity
+
+        return ("llama_cpp", *llama_identity(LlamaOptions.from_spec(spec)))
+    extra = spec.options.get("extra")
+    return ("openai", spec.base_url, str(spec.options["model"]), spec.structured, repr(extra) if extra else "")

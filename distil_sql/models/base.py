@@ -1,0 +1,93 @@
+"""The seam between the engine and whatever answers: messages in, completion out.
+
+A model is anything with an async `complete(request)`; it never sees DuckDB. Every failure leaves it as one `CallError`
+that carries its kind, so that the engine can decide about retries and the ledger can record a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from distil_sql.prompt import Message
+
+__all__ = ["TRANSIENT", "CallError", "Completion", "ErrorKind", "Message", "Model", "Request", "Sampling"]
+
+ErrorKind = Literal[
+    "rate_limited",
+    "timeout",
+    "connection",
+    "server",
+    "refused",
+    "truncated",
+    "unparsable",
+    "context_length",
+    "auth",
+    "invalid_request",
+]
+
+TRANSIENT: frozenset[ErrorKind] = frozenset({"rate_limited", "timeout", "connection", "server"})
+"""Kinds that may pass when the same call is made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What decides the answer beside the messages; None means the server's own default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call: the chat so far, how to sample, and the JSON schema the answer must have (None: free text)."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    schema: Mapping[str, Any] | None = None
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer. Token counts are those the model reported (0 where it reported none)."""
+
+    text: str
+    finish_reason: str = "stop"
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(eq=False)
+class CallError(Exception):
+    """A call that got no answer. `fatal` means no other call on this model can succeed either (a wrong key, no such model)."""
+
+    kind: ErrorKind
+    message: str
+    retry_after: float | None = None
+    fatal: bool = False
+    completion: Completion | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Model(Protocol):
+    """What every model type offers. `complete` may be awaited by `concurrency` callers at once."""
+
+    concurrency: int
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request; raises `CallError`."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections, threads and memory; idempotent."""
+        ...

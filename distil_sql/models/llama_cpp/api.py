@@ -1,0 +1,288 @@
+"""Every call into llama.cpp, behind four small classes: `Weights`, `Context`, `Grammar`, and `candidates` for samplers.
+
+What would kill the process (a bad grammar, a batch too large, use after close) is refused here with `LlamaError`.
+One thread owns a `Context`; only `Context.abort` may be called from another.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+# Both are read when the library is loaded. An abort would start gdb, which hangs; OpenMP threads that spin at barriers
+# take the processor from DuckDB's.
+os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import llama_cpp as _llama
+import numpy as np
+import numpy.typing as npt
+
+BATCH = 512
+"""Most tokens in one decode."""
+
+Logits = npt.NDArray[np.float32]
+Candidates = npt.NDArray[np.void]
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+_L: Any = _llama
+
+
+@_L.llama_log_callback  # type: ignore[untyped-decorator]
+def _quiet(level: int, text: bytes, data: object) -> None:
+    """llama.cpp writes hundreds of lines a load; failures reach the user as one sentence instead."""
+
+
+_L.llama_log_set(_quiet, ctypes.c_void_p(0))
+_L.llama_backend_init()
+
+
+# gcc before 12.4 compiles llama.cpp's AMX tiles into code that crashes (gcc bug 114098), and nothing tells such a build
+# from a sound one. Only the extra buffer types use them.
+_HAS_AMX = b"AMX_INT8 = 1" in _L.llama_print_system_info()
+
+
+class LlamaError(Exception):
+    """llama.cpp refused; the message is one sentence without the model's name."""
+
+
+class Weights:
+    """A loaded GGUF and its vocabulary."""
+
+    def __init__(self, path: str, *, gpu_layers: int = 0, mmap: bool = True) -> None:
+        params = _L.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.use_extra_bufts = not _HAS_AMX
+        params.load_mode = _L.LLAMA_LOAD_MODE_MMAP if mmap else _L.LLAMA_LOAD_MODE_NONE
+        self._model: Any = _L.llama_model_load_from_file(os.fsencode(path), params)
+        if not self._model:
+            raise LlamaError(
+                "llama.cpp cannot load it: it is damaged, or of an architecture this version does not know"
+            )
+        self._vocab: Any = _L.llama_model_get_vocab(self._model)
+        self.n_vocab: int = _L.llama_vocab_n_tokens(self._vocab)
+        self.n_ctx_train: int = _L.llama_model_n_ctx_train(self._model)
+        self.add_bos: bool = _L.llama_vocab_get_add_bos(self._vocab)
+        self.bos: int = _L.llama_vocab_bos(self._vocab)
+        self.eos: int = _L.llama_vocab_eos(self._vocab)
+        self.has_decoder: bool = _L.llama_model_has_decoder(self._model) and not _L.llama_model_has_encoder(self._model)
+        self.trimmable: bool = not (_L.llama_model_is_recurrent(self._model) or _L.llama_model_is_hybrid(self._model))
+        # 0 is f32, 1 is f16, 32 is bf16: what llama.cpp's matrix products compute differently for one row and for more
+        self.quantised: bool = self.metadata("general.file_type") not in ("0", "1", "32", None)
+        self.end_tokens = frozenset(t for t in range(self.n_vocab) if _L.llama_vocab_is_eog(self._vocab, t))
+        self._pieces: dict[int, bytes] = {}
+        space = self.metadata("tokenizer.ggml.add_space_prefix") != "false"
+        self.leading_space: bool = space and self.metadata("tokenizer.ggml.model") == "llama"
+
+    def close(self) -> None:
+        if self._model:
+            _L.llama_model_free(self._model)
+            self._model = self._vocab = None
+
+    def metadata(self, key: str) -> str | None:
+        """A value of the file's metadata as text."""
+        size = _L.llama_model_meta_val_str(self._model, key.encode(), None, 0)
+        if size < 0:
+            return None
+        buffer = ctypes.create_string_buffer(size + 1)
+        _L.llama_model_meta_val_str(self._model, key.encode(), buffer, size + 1)
+        return buffer.value.decode("utf-8", "replace")
+
+    def cell_bytes(self) -> int:
+        """Bytes of key and value cache that one token of one sequence takes (f16)."""
+        arch = self.metadata("general.architecture") or ""
+        heads = max(1, _L.llama_model_n_head(self._model))
+        width = _L.llama_model_n_embd(self._model) // heads
+        key = int(self.metadata(f"{arch}.attention.key_length") or width)
+        value = int(self.metadata(f"{arch}.attention.value_length") or width)
+        kv_heads = max(1, _L.llama_model_n_head_kv(self._model))
+        return int(_L.llama_model_n_layer(self._model) * kv_heads * (key + value) * 2)
+
+    def control_texts(self) -> dict[str, tuple[int, bool]]:
+        """How control tokens are spelled: text -> (token, whether it takes the white space after it)."""
+        kinds = _L.LLAMA_TOKEN_ATTR_CONTROL | _L.LLAMA_TOKEN_ATTR_UNKNOWN
+        return {
+            text: (token, bool(attributes & _L.LLAMA_TOKEN_ATTR_RSTRIP))
+            for token, attributes in self._attributes()
+            if attributes & kinds and (text := self.text(token))
+        }
+
+    def fixed_texts(self) -> list[str]:
+        """Texts that plain text is cut at ("user-defined" tokens) though they may be control tokens in all but name."""
+        kind = _L.LLAMA_TOKEN_ATTR_USER_DEFINED
+        return [self.text(token) for token, attributes in self._attributes() if attributes & kind]
+
+    def _attributes(self) -> Iterator[tuple[int, int]]:
+        return ((token, _L.llama_vocab_get_attr(self._vocab, token)) for token in range(self.n_vocab))
+
+    def text(self, token: int) -> str:
+        """How the vocabulary spells a token (`<s>`); "" for no token."""
+        if token < 0:
+            return ""
+        return str(_L.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
+
+    def tokenize(self, text: str) -> list[int]:
+        """Plain text to tokens: no control token comes of it, and no beginning of sequence is added."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 16
+        while True:
+            buffer = (_L.llama_token * room)()
+            count = _L.llama_tokenize(self._vocab, data, len(data), buffer, room, False, False)
+            if count >= 0:
+                return buffer[:count]  # type: ignore[no-any-return]
+            if -count <= room:
+                raise LlamaError("a text cannot be tokenized")
+            room = -count
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token adds to the answer; control tokens add none."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            buffer = ctypes.create_string_buffer(64)
+            size = _L.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)
+            if size < 0:
+                buffer = ctypes.create_string_buffer(-size)
+                size = _L.llama_token_to_piece(self._vocab, token, buffer, -size, 0, False)
+            piece = self._pieces[token] = buffer.raw[: max(size, 0)]
+        return piece
+
+    def grammar(self, gbnf: str) -> Grammar:
+        """A compiled grammar whose start is `root`."""
+        sampler = _L.llama_sampler_init_grammar(self._vocab, gbnf.encode(), b"root")
+        if not sampler:
+            raise LlamaError("llama.cpp refuses the grammar made from the schema")
+        return Grammar(sampler)
+
+    def context(self, *, sequences: int, cells: int, threads: int, flash_attention: bool = True) -> Context:
+        """Room for `sequences` of `cells` tokens each."""
+        return Context(self._model, self.n_vocab, sequences, cells, threads, flash_attention)
+
+
+class Grammar:
+    """A grammar part-way through an answer. `accept` only what it allows: anything else aborts the process."""
+
+    def __init__(self, sampler: Any) -> None:
+        self._sampler = sampler
+
+    def clone(self) -> Grammar:
+        sampler = _L.llama_sampler_clone(self._sampler)
+        if not sampler:
+            raise LlamaError("no memory for another grammar")
+        return Grammar(sampler)
+
+    def mask(self, candidates: Candidates) -> None:
+        """Set the logit of every candidate that may not come next to -inf."""
+        pointer = candidates.ctypes.data_as(ctypes.POINTER(_L.llama_token_data))
+        array = _L.llama_token_data_array(pointer, len(candidates), -1, False)
+        _L.llama_sampler_apply(self._sampler, ctypes.byref(array))
+
+    def allows(self, token: int) -> bool:
+        one = candidates(np.array([token], np.int32), np.zeros(1, np.float32))
+        self.mask(one)
+        return bool(one["logit"][0] == 0.0)
+
+    def accept(self, token: int) -> None:
+        _L.llama_sampler_accept(self._sampler, token)
+
+    def close(self) -> None:
+        if self._sampler:
+            _L.llama_sampler_free(self._sampler)
+            self._sampler = None
+
+
+def candidates(ids: npt.NDArray[np.int32], logits: Logits) -> Candidates:
+    """Tokens and their logits in the layout of llama.cpp's samplers."""
+    array = np.zeros(len(ids), _CANDIDATE)
+    array["id"], array["logit"] = ids, logits
+    return array
+
+
+class Context:
+    """The state of several sequences, each with cells of its own (so that one row's bits never depend on another's)."""
+
+    def __init__(
+        self, model: Any, n_vocab: int, sequences: int, cells: int, threads: int, flash_attention: bool
+    ) -> None:
+        params = _L.llama_context_default_params()
+        params.n_ctx, params.n_seq_max = cells * sequences, sequences
+        params.n_batch = params.n_ubatch = BATCH
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified, params.no_perf = False, True
+        params.flash_attn_type = (
+            _L.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        # A C function as the callback: `strlen` of a buffer is 0 (go on) until `abort` writes a byte into it. A Python
+        # callback would take the interpreter's lock at every node of the graph.
+        self._flag = ctypes.create_string_buffer(2)
+        libc = ctypes.CDLL(None) if os.name == "posix" else ctypes.cdll.msvcrt  # type: ignore[attr-defined,unused-ignore]
+        params.abort_callback = ctypes.cast(libc.strlen, _L.ggml_abort_callback)
+        params.abort_callback_data = ctypes.addressof(self._flag)
+        self._context: Any = _L.llama_init_from_model(model, params)
+        if not self._context:
+            raise LlamaError(f"no memory for {sequences} sequences of {cells} tokens")
+        self._memory: Any = _L.llama_get_memory(self._context)
+        self._n_vocab = n_vocab
+        self.sequences = sequences
+        self.cells: int = _L.llama_n_ctx_seq(self._context)
+        self._make_batch()
+
+    def _make_batch(self) -> None:
+        self._token, self._pos = np.zeros(BATCH, np.int32), np.zeros(BATCH, np.int32)
+        self._n_seq, self._seq = np.ones(BATCH, np.int32), np.zeros(BATCH, np.int32)
+        self._output = np.zeros(BATCH, np.int8)
+        address = self._seq.ctypes.data
+        seq_id = ctypes.POINTER(_L.llama_seq_id)
+        self._seq_pointers = (seq_id * BATCH)(*(ctypes.cast(address + 4 * i, seq_id) for i in range(BATCH)))
+        self._batch: Any = _L.llama_batch()
+        self._batch.token = self._token.ctypes.data_as(ctypes.POINTER(_L.llama_token))
+        self._batch.embd = None
+        self._batch.pos = self._pos.ctypes.data_as(ctypes.POINTER(_L.llama_pos))
+        self._batch.n_seq_id = self._n_seq.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self._batch.seq_id = self._seq_pointers
+        self._batch.logits = self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int], bool]]) -> int:
+        """Run parts `(sequence, first position, tokens, whether logits are wanted after them)`: 0 is success."""
+        n = 0
+        for sequence, position, tokens, output in parts:
+            end = n + len(tokens)
+            if end > BATCH or not 0 <= sequence < self.sequences or position + len(tokens) > self.cells:
+                raise LlamaError("a batch that does not fit was made (please report this)")
+            self._token[n:end] = tokens
+            self._pos[n:end] = np.arange(position, position + len(tokens))
+            self._seq[n:end] = sequence
+            self._output[n:end] = 0
+            self._output[end - 1] = output
+            n = end
+        self._batch.n_tokens = n
+        code: int = _L.llama_decode(self._context, self._batch)
+        if code == 0:
+            _L.llama_synchronize(self._context)
+        return code
+
+    def logits(self, index: int) -> Logits:
+        """The logits after token `index` of the last batch, a view that the next decode overwrites."""
+        pointer = _L.llama_get_logits_ith(self._context, index)
+        if not pointer:
+            raise LlamaError("llama.cpp has no logits where some were asked for")
+        return np.ctypeslib.as_array(pointer, (self._n_vocab,))
+
+    def trim(self, sequence: int, position: int) -> bool:
+        """Forget a sequence's tokens from `position` on; False where this kind of model cannot."""
+        return bool(_L.llama_memory_seq_rm(self._memory, sequence, position, -1))
+
+    def copy(self, source: int, target: int) -> None:
+        """Make one sequence a copy of another."""
+        _L.llama_memory_seq_rm(self._memory, target, -1, -1)
+        _L.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def abort(self) -> None:
+        """Stop the running decode within milliseconds, and every later one; callable from any thread."""
+        self._flag[0] = b"\x01"
+
+    def close(self) -> None:
+        if self._context:
+            _L.llama_free(self._context)
+            self._context = self._memory = None

@@ -1,0 +1,250 @@
+"""Continuous batching: many rows in one context, joining when a slot is free and leaving when their answer is done.
+
+`submit(row)`, then `step()` while `busy`; all in one thread. A slot keeps its tokens after its row has left, so that
+the next row with the same beginning (a system text, another sample of a prompt) computes only the rest.
+
+The bits of a row's answer do not depend on its neighbours (CPU, flash attention, weights of q8_0 or q4_0). Two of
+ggml's paths would break that, and no batch here takes them: attention over tiles (64 tokens of one sequence or more in
+a decode) and over split keys (one token alone, 512 cells or more; with f16 weights any token alone).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from distil_sql.models.base import CallError
+from distil_sql.models.llama_cpp.api import BATCH, Context, LlamaError, Weights
+from distil_sql.models.llama_cpp.memory import available_bytes
+from distil_sql.models.llama_cpp.options import LlamaOptions, processors
+from distil_sql.models.llama_cpp.plan import Part, plan
+from distil_sql.models.llama_cpp.rows import Row, Slot, common
+
+CHUNK = 63
+"""Most tokens of one prompt in one decode on a CPU."""
+
+ALONE = 255
+"""Cells below which a token may be decoded alone (llama.cpp counts cells in 256s, the split path begins at 512)."""
+
+WORTH_COPYING = 16
+"""Shared tokens from which copying another slot's cells beats computing them again."""
+
+MEMORY_SHARE = 0.8
+"""Of the memory available, how much a context may take."""
+
+
+class Batch:
+    """The rows of one model. `abort()` may be called from another thread; the running step then ends at once."""
+
+    def __init__(self, weights: Weights, options: LlamaOptions) -> None:
+        self._weights, self._options = weights, options
+        self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
+        self._chunk = CHUNK if options.gpu_layers == 0 else BATCH
+        self._alone = (ALONE if weights.quantised else 0) if weights.trimmable else None
+        self._context: Context | None = None
+        self._slots: list[Slot] = []
+        self._waiting: deque[Row] = deque()
+        self._aborted = False
+        self._end = min(weights.end_tokens, default=weights.eos)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting) or any(slot.row for slot in self._slots)
+
+    def submit(self, row: Row) -> None:
+        """Queue a row; one whose prompt is too long ends here, one whose answer might be is cut to what fits."""
+        if len(row.tokens) >= self.limit:
+            row.error = CallError(
+                "context_length", f"the prompt has {len(row.tokens)} tokens, and the model's context is {self.limit}"
+            )
+            row.end()
+            return
+        row.max_tokens = min(row.max_tokens, self.limit - len(row.tokens))
+        self._waiting.append(row)
+
+    def step(self) -> None:
+        """Let rows in, decode once, choose each running row's next token."""
+        self._drop_cancelled()
+        self._admit()
+        self._share()
+        parts = plan(self._slots, chunk=self._chunk, alone=self._alone)
+        if parts and self._context is not None and not self._aborted:
+            self._decode(self._context, parts)
+
+    def abort(self) -> None:
+        self._aborted = True
+        if self._context is not None:
+            self._context.abort()
+
+    def close(self, failure: CallError | None = None) -> None:
+        """Free the context; rows still here end with `failure`."""
+        rows = [*(slot.row for slot in self._slots if slot.row), *self._waiting]
+        self._slots, self._waiting = [], deque()
+        for row in rows:
+            row.error = failure or CallError("server", "the model was closed before it answered")
+            row.end()
+        if self._context is not None:
+            self._context.close()
+            self._context = None
+
+    # --- letting rows in
+
+    def _drop_cancelled(self) -> None:
+        for slot in self._slots:
+            if slot.row and slot.row.cancelled:
+                self._leave(slot)
+        if any(row.cancelled for row in self._waiting):
+            gone = [row for row in self._waiting if row.cancelled]
+            self._waiting = deque(row for row in self._waiting if not row.cancelled)
+            for row in gone:
+                row.end()
+
+    def _admit(self) -> None:
+        while self._waiting:
+            row = self._waiting[0]
+            if self._context is None or row.need > self._context.cells:
+                if any(slot.row for slot in self._slots):
+                    return  # a larger context is made when the rows of this one are done
+                try:
+                    self._grow(row)
+                except LlamaError as error:
+                    self._waiting.popleft()
+                    row.error = CallError("context_length", f"{error} (the prompt has {len(row.tokens)} tokens)")
+                    row.end()
+                    continue
+            idle = [slot for slot in self._slots if slot.row is None]
+            if not idle:
+                return
+            self._place(self._waiting.popleft(), idle)
+
+    def _grow(self, row: Row) -> None:
+        """Make a context for the longest row waiting, of as many sequences as memory allows."""
+        if self._context is not None:
+            self._context.close()
+            self._context, self._slots = None, []
+        wanted = max(2, self._options.concurrency)  # two, so that no token needs to be decoded alone
+        longest = max(other.need for other in self._waiting)
+        cells = min(_rounded(self.limit), max(512, 1 << (longest - 1).bit_length()))
+        sequences = self._sequences(cells, wanted)
+        if sequences < wanted:
+            cells = _rounded(row.need)
+            sequences = self._sequences(cells, wanted)
+        if sequences < 1:
+            raise LlamaError(f"there is no memory for a context of {cells} tokens")
+        self._context = self._weights.context(
+            sequences=sequences,
+            cells=cells,
+            threads=self._options.threads or processors(),
+            flash_attention=self._options.flash_attention,
+        )
+        self._slots = [Slot(sequence) for sequence in range(sequences)]
+        if self._aborted:
+            self._context.abort()
+
+    def _sequences(self, cells: int, wanted: int) -> int:
+        memory = available_bytes()
+        if memory is None:
+            return wanted
+        return min(wanted, int(memory * MEMORY_SHARE) // (cells * self._weights.cell_bytes()))
+
+    def _place(self, row: Row, idle: Sequence[Slot]) -> None:
+        """Give a row the idle slot that knows most of its prompt, or one that will copy a busy slot that knows more."""
+        prompt = row.tokens[:-1]  # the last token is always decoded: the answer starts from its logits
+        slot = max(idle, key=lambda slot: (common(slot.cells, prompt), -slot.sequence))
+        busy = [other for other in self._slots if other.row]
+        donor = max(busy, key=lambda other: common(other.expected, prompt), default=None)
+        if donor and donor.row and common(donor.expected, prompt) >= common(slot.cells, prompt) + WORTH_COPYING:
+            slot.waits_for = (donor, donor.row)
+        slot.row = row
+        if slot.waits_for is None:
+            self._begin(slot, common(slot.cells, prompt))
+
+    def _share(self) -> None:
+        """Copy the beginnings that slots have been waiting for."""
+        for slot in self._slots:
+            if slot.waits_for is None or slot.row is None or self._context is None:
+                continue
+            (donor, row), prompt = slot.waits_for, slot.row.tokens[:-1]
+            here, there = common(slot.cells, prompt), common(donor.cells, prompt)
+            if donor.row is row and row.next is None and there < common(row.tokens, prompt):
+                continue
+            slot.waits_for = None
+            if self._weights.trimmable and there >= here + WORTH_COPYING:
+                self._context.copy(donor.sequence, slot.sequence)
+                slot.cells, here = list(donor.cells), there
+            self._begin(slot, here)
+
+    def _begin(self, slot: Slot, known: int) -> None:
+        """Keep the first `known` tokens of a slot's cells, where this kind of model can keep a part."""
+        assert slot.row is not None
+        assert self._context is not None
+        if known == len(slot.cells):
+            pass
+        elif self._weights.trimmable and known and self._context.trim(slot.sequence, known):
+            del slot.cells[known:]
+        else:
+            self._context.trim(slot.sequence, 0)
+            slot.cells, known = [], 0
+        slot.row.cached = known
+
+    # --- decoding
+
+    def _decode(self, context: Context, parts: Sequence[Part]) -> None:
+        for part in parts:
+            if part.padding and len(part.slot.cells) == context.cells:
+                context.trim(part.slot.sequence, len(part.slot.cells) - 1)
+                part.slot.cells.pop()
+        code = context.decode([(p.slot.sequence, len(p.slot.cells), p.tokens, p.output) for p in parts])
+        if code and not self._aborted:
+            self._spoil(context, parts, code)
+        if code:
+            return
+        last = -1
+        for part in parts:
+            last += len(part.tokens)
+            if part.padding:
+                context.trim(part.slot.sequence, len(part.slot.cells))
+                continue
+            part.slot.cells.extend(part.tokens)
+            if part.output:
+                self._choose(part.slot, context, last)
+
+    def _choose(self, slot: Slot, context: Context, index: int) -> None:
+        """The next token of a row, from the logits at `index` of the last decode."""
+        row = slot.row
+        assert row is not None
+        try:
+            logits = context.logits(index)
+            token = row.sampler.constrained(logits, row.grammar) if row.grammar else row.sampler.choose(logits)
+        except LlamaError as error:
+            row.error = CallError("invalid_request", str(error))
+            self._leave(slot)
+            return
+        if token in self._weights.end_tokens:
+            row.finish = "stop"
+        else:
+            piece = self._weights.piece(token)
+            row.take(token, piece)
+            if row.grammar and row.finish != "stop" and piece.endswith(b"}") and row.grammar.allows(self._end):
+                row.finish = "stop"  # the object is closed: nothing but the end can follow
+        if row.finish:
+            self._leave(slot)
+
+    def _leave(self, slot: Slot) -> None:
+        row, slot.row, slot.waits_for = slot.row, None, None
+        if row is not None:
+            row.end()
+
+    def _spoil(self, context: Context, parts: Sequence[Part], code: int) -> None:
+        """A decode failed: its rows end with an error, and nothing of their cells is believed."""
+        for part in parts:
+            context.trim(part.slot.sequence, 0)
+            part.slot.cells = []
+            if part.slot.row is not None:
+                part.slot.row.error = CallError("server", f"llama.cpp could not decode a batch (code {code})")
+                self._leave(part.slot)
+
+
+def _rounded(cells: int) -> int:
+    """llama.cpp rounds a context up to 256s."""
+    return -(-cells // 256) * 256

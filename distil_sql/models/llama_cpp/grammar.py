@@ -1,0 +1,263 @@
+"""A JSON schema as a grammar (GBNF), so that whatever a model answers is JSON of that shape.
+
+`gbnf(schema)` writes it; the text looks as `json.dumps` writes it (`", "`, `": "`), which leaves no white space to
+repeat without end. Numbers have at most 20 digits; only `max_tokens` bounds a string that has no `maxLength`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+DIGITS = 20
+"""Most digits of a whole number without bounds."""
+
+MOST_REPEATS = 1000
+"""llama.cpp writes repetitions out, and refuses those of more than 2,000."""
+
+_RULES = {
+    "char": r'[^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" code)',
+    # Surrogates only in pairs, and no \u0000: what every database can store.
+    "code": 'lone hex hex hex | [dD] [0-7] hex hex | "0" nonzero | [dD] [89abAB] hex hex "\\\\u" [dD] [c-fC-F] hex hex',
+    "lone": "[1-9a-cA-CeEfF]",
+    "nonzero": '[1-9a-fA-F] hex hex | "0" [1-9a-fA-F] hex | "00" [1-9a-fA-F]',
+    "hex": "[0-9a-fA-F]",
+    "string": r'"\"" char* "\""',
+    "integer": f'"0" | "-"? [1-9] [0-9]{{0,{DIGITS - 1}}}',
+    "number": '"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,15})?',
+    "boolean": '"true" | "false"',
+    "null": '"null"',
+    "value": "string | number | boolean | null | list | map",
+    "list": '"[" (value (", " value)*)? "]"',
+    "map": '"{" (string ": " value (", " string ": " value)*)? "}"',
+    "date": r'"\"" day "\""',
+    "time": r'"\"" clock "\""',
+    "date-time": r'"\"" day "T" clock ("Z" | [-+] ("0" [0-9] | "1" [0-4]) ":" [0-5] [0-9])? "\""',
+    "uuid": r'"\"" hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12} "\""',
+    "day": 'year "-" month | leap "-02-29"',
+    "year": '"000" [1-9] | "00" [1-9] [0-9] | "0" [1-9] [0-9]{2} | [1-9] [0-9]{3}',
+    "month": '("0" [13578] | "1" [02]) "-" upto31 | ("0" [469] | "11") "-" upto30 | "02-" upto28',
+    "upto28": '"0" [1-9] | "1" [0-9] | "2" [0-8]',
+    "upto30": '"0" [1-9] | [12] [0-9] | "30"',
+    "upto31": '"0" [1-9] | [12] [0-9] | "3" [01]',
+    "leap": '[0-9] [0-9] fourth | ("0" [48] | [2468] [048] | [13579] [26]) "00"',
+    "fourth": '"0" [48] | [2468] [048] | [13579] [26]',
+    "clock": '("0" | "1") [0-9] ":" sixty ":" sixty fraction? | "2" [0-3] ":" sixty ":" sixty fraction?',
+    "sixty": "[0-5] [0-9]",
+    "fraction": '"." [0-9]{1,6}',
+}
+
+_NOTES = {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated"}
+_KEYWORDS = {
+    "object": {"properties", "required", "additionalProperties"},
+    "array": {"items", "minItems", "maxItems"},
+    "string": {"format", "minLength", "maxLength"},
+    "integer": {"minimum", "maximum"},
+    "number": set[str](),
+    "boolean": set[str](),
+    "null": set[str](),
+}
+
+
+class GrammarError(ValueError):
+    """A schema that cannot be held to; the message names the part."""
+
+
+def gbnf(schema: Schema) -> str:
+    """The grammar of a schema; raises `GrammarError` for a keyword that it would not keep."""
+    writer = _Writer()
+    try:
+        root = writer.rule(schema)
+    except RecursionError as error:
+        raise GrammarError("the schema is nested too deep") from error
+    return writer.text(root)
+
+
+class _Writer:
+    """Rules under way: `rule` gives an expression for a schema, named rules gather in `rules`."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, str] = {}
+
+    def text(self, root: str) -> str:
+        for name in list(_words(root)):
+            self._use(name)
+        for body in list(self.rules.values()):
+            for name in _words(body):
+                self._use(name)
+        return "\n".join([f"root ::= {root}", *(f"{name} ::= {body}" for name, body in self.rules.items())]) + "\n"
+
+    def _use(self, name: str) -> None:
+        """Take a shared rule, and those it needs, into the grammar."""
+        if name in _RULES and name not in self.rules:
+            self.rules[name] = _RULES[name]
+            for other in _words(_RULES[name]):
+                self._use(other)
+
+    def _named(self, body: str) -> str:
+        name = f"r{len(self.rules)}"
+        self.rules[name] = body
+        return name
+
+    def rule(self, schema: Schema | bool) -> str:
+        """An expression (one word or literal) that matches what the schema does."""
+        if schema is True or schema == {}:
+            return "value"
+        if not isinstance(schema, Mapping):
+            raise GrammarError(f"the schema {schema!r} allows nothing")
+        keys = set(schema) - _NOTES
+        if "const" in keys:
+            return _literal(schema["const"])
+        if "enum" in keys:
+            return self._either(_literal(value) for value in schema["enum"])
+        if "anyOf" in keys:
+            if keys != {"anyOf"}:
+                raise GrammarError(f"a schema with anyOf cannot also have {', '.join(sorted(keys - {'anyOf'}))}")
+            return self._either(self.rule(option) for option in schema["anyOf"])
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            return self._either(self.rule({**schema, "type": one}) for one in kind)
+        if kind not in _KEYWORDS:
+            raise GrammarError(f"a model cannot be held to the schema {json.dumps(schema, default=str)[:200]}")
+        if unknown := keys - _KEYWORDS[kind] - {"type"}:
+            raise GrammarError(f"a model cannot be held to the schema keyword {', '.join(sorted(unknown))}")
+        if kind == "object":
+            return self._object(schema)
+        if kind == "array":
+            return self._array(schema)
+        if kind == "string":
+            return self._string(schema)
+        if kind == "integer" and ("minimum" in schema or "maximum" in schema):
+            low, high = schema.get("minimum"), schema.get("maximum")
+            return self._named(
+                " | ".join(
+                    _between(-(10**DIGITS) + 1 if low is None else low, 10**DIGITS - 1 if high is None else high)
+                )
+            )
+        return str(kind)
+
+    def _either(self, options: Iterable[str]) -> str:
+        found = list(dict.fromkeys(options))
+        if not found:
+            raise GrammarError("the schema allows nothing")
+        return found[0] if len(found) == 1 else self._named(" | ".join(found))
+
+    def _object(self, schema: Schema) -> str:
+        properties: Mapping[str, Schema] = schema.get("properties") or {}
+        more = schema.get("additionalProperties", not properties)
+        if not properties:
+            if more is False:
+                return _quote("{}")
+            pair = self._named(f'string ": " {self.rule(more)}')
+            return self._named(f'"{{" ({pair} (", " {pair})*)? "}}"')
+        if more is not False or set(schema.get("required", properties)) != set(properties):
+            raise GrammarError("an object with properties must require them all and allow no other")
+        pairs = [
+            f"{_quote(json.dumps(name, ensure_ascii=False) + ': ')} {self.rule(inner)}"
+            for name, inner in properties.items()
+        ]
+        return self._named('"{" ' + ' ", " '.join(pairs) + ' "}"')
+
+    def _array(self, schema: Schema) -> str:
+        least, most = schema.get("minItems") or 0, schema.get("maxItems")
+        if max(least, most or 0) > MOST_REPEATS:
+            raise GrammarError(f"a model cannot be held to an array of more than {MOST_REPEATS} items")
+        if most == 0:
+            return _quote("[]")
+        item = self.rule(schema.get("items", True))
+        rest = f'(", " {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
+        return self._named(f'"[" {item} {rest} "]"' if least else f'"[" ({item} {rest})? "]"')
+
+    def _string(self, schema: Schema) -> str:
+        form = schema.get("format")
+        if form is not None:
+            if form not in ("date", "time", "date-time", "uuid"):
+                raise GrammarError(f"a model cannot be held to the string format '{form}'")
+            return str(form)
+        least, most = schema.get("minLength") or 0, schema.get("maxLength")
+        if max(least, most or 0) > MOST_REPEATS:
+            raise GrammarError(f"a model cannot be held to a string length of more than {MOST_REPEATS}")
+        if not least and most is None:
+            return "string"
+        return self._named(f'"\\"" char{{{least},{"" if most is None else most}}} "\\""')
+
+
+def _words(body: str) -> list[str]:
+    """The rule names an expression refers to."""
+    words, word, skip, closing = [], "", False, ""
+    for character in body + " ":
+        if closing:  # inside a literal or a character class
+            closing = "" if character == closing and not skip else closing
+            skip = character == "\\" and not skip
+        elif character in '"[':
+            closing = '"' if character == '"' else "]"
+        elif character.isalpha() or (word and (character.isdigit() or character == "-")):
+            word += character
+            continue
+        if word:
+            words.append(word)
+        word = ""
+    return words
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, (list, dict)):
+        raise GrammarError("const and enum take strings, numbers, true, false and null only")
+    return _quote(json.dumps(value, ensure_ascii=False))
+
+
+def _quote(text: str) -> str:
+    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return '"' + "".join(escapes.get(c, c) for c in text) + '"'
+
+
+def _between(low: float, high: float) -> list[str]:
+    """Alternatives that match the whole numbers from `low` to `high`, and nothing else."""
+    least, most = -int(-low // 1), int(high // 1)
+    if least > most:
+        raise GrammarError(f"no whole number lies between {low} and {high}")
+    found = [f'"-" ({" | ".join(_positive(max(1, -most), -least))})'] if least < 0 else []
+    if least <= 0 <= most:
+        found.append('"0"')
+    if most > 0:
+        found.extend(_positive(max(1, least), most))
+    return found
+
+
+def _positive(low: int, high: int) -> list[str]:
+    found: list[str] = []
+    for length in range(len(str(low)), len(str(high)) + 1):
+        first, last = max(low, 10 ** (length - 1)), min(high, 10**length - 1)
+        found.extend(" ".join(parts) for parts in _same_length(str(first), str(last)))
+    return found
+
+
+def _same_length(low: str, high: str) -> list[Sequence[str]]:
+    """Digit patterns from `low` to `high`, two numbers of as many digits."""
+    if low == high:
+        return [(f'"{low}"',)] if low else [()]
+    rest = len(low) - 1
+    any_rest = (f"[0-9]{{{rest}}}",) if rest else ()
+    if low[1:] == "0" * rest and high[1:] == "9" * rest:
+        return [(_digits(low[0], high[0]), *any_rest)]
+    if low[0] == high[0]:
+        return [(f'"{low[0]}"', *parts) for parts in _same_length(low[1:], high[1:])]
+    first, last = int(low[0]), int(high[0])
+    found: list[Sequence[str]] = []
+    if low[1:] != "0" * rest:
+        found += [(f'"{first}"', *parts) for parts in _same_length(low[1:], "9" * rest)]
+        first += 1
+    tail: list[Sequence[str]] = []
+    if high[1:] != "9" * rest:
+        tail = [(f'"{last}"', *parts) for parts in _same_length("0" * rest, high[1:])]
+        last -= 1
+    if first <= last:
+        found.append((_digits(str(first), str(last)), *any_rest))
+    return found + tail
+
+
+def _digits(first: str, last: str) -> str:
+    return f'"{first}"' if first == last else f"[{first}-{last}]"

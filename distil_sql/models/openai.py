@@ -1,0 +1,213 @@
+"""Any server that speaks OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat).
+
+The `openai` package supplies the configuration (addresses, Azure's URLs, authentication headers); the calls themselves
+go over `models.http` as prepared bytes, of whose answers only the fields in use are parsed.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from distil_sql.models.base import CallError, Completion, ErrorKind, Request
+from distil_sql.models.http import HttpClient, Reply
+from distil_sql.models.options import ModelSpec
+
+DEFAULT_TIMEOUT = 300.0
+
+_KINDS: dict[int, ErrorKind] = {
+    400: "invalid_request",
+    401: "auth",
+    403: "auth",
+    404: "invalid_request",
+    408: "timeout",
+    409: "server",
+    422: "invalid_request",
+    425: "server",
+    429: "rate_limited",
+}
+_FATAL_CODES = (
+    "insufficient_quota",
+    "model_not_found",
+    "invalid_api_key",
+    "billing_hard_limit_reached",
+    "DeploymentNotFound",
+)
+
+
+class OpenAIModel:
+    """One model of one server. Built without a connection; the first call opens it."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.concurrency = spec.whole("concurrency") or 0
+        self._client: HttpClient | None = None
+        self._url = ""
+
+    def _connect(self) -> HttpClient:
+        import openai  # over a second: only where a call is made
+
+        spec = self.spec
+        key = spec.api_key or "none"
+        client: openai.OpenAI
+        if spec.preset == "azure":
+            version = spec.text("api_version") or "2024-10-21"
+            client = openai.AzureOpenAI(
+                api_key=key, api_version=version, azure_endpoint=spec.base_url, azure_deployment=spec.text("model")
+            )
+        else:
+            client = openai.OpenAI(api_key=key, base_url=spec.base_url)
+        headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+        if spec.preset == "azure":
+            headers["api-key"] = key
+        url = str(client.base_url).rstrip("/") + "/chat/completions"
+        query = "&".join(f"{name}={value}" for name, value in client.default_query.items())
+        self._url = f"{url}?{query}" if query else url
+        client.close()
+        headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+        return HttpClient({**headers, "Content-Type": "application/json"}, spec.number("timeout") or DEFAULT_TIMEOUT)
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The JSON body of one call."""
+        sampling, spec = request.sampling, self.spec
+        body: dict[str, Any] = {"model": spec.options["model"], "messages": list(request.messages)}
+        for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens"):
+            value = getattr(sampling, name)
+            if value is not None:
+                body[name] = value
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed + request.sample
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        if request.schema is not None and spec.structured == "json_schema":
+            schema = {"name": "answer", "schema": request.schema, "strict": _is_strict(request.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif request.schema is not None and spec.structured == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        extra = spec.options.get("extra")
+        return {**body, **extra} if isinstance(extra, Mapping) else body
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request; raises CallError with the server's own reason."""
+        if self._client is None:
+            self._client = self._connect()
+        data = json.dumps(self.body(request), ensure_ascii=False, separators=(",", ":")).encode()
+        reply = await self._client.post(self._url, data)
+        if reply.status != 200:
+            raise _error(reply, self.spec)
+        return _completion(reply.body)
+
+    async def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+def _is_strict(schema: Mapping[str, Any]) -> bool:
+    """OpenAI's strict mode wants every object closed: a MAP is not."""
+    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        return False
+    children = list(schema.get("properties", {}).values())
+    if "items" in schema:
+        children.append(schema["items"])
+    return all(_is_strict(child) for child in children)
+
+
+def _completion(body: bytes) -> Completion:
+    try:
+        reply = json.loads(body)
+        choices = reply["choices"]
+        usage = reply.get("usage") or {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CallError("server", f"the server's answer is not a chat completion: {_excerpt(body)}") from None
+    if not choices:
+        raise CallError("server", "the server's answer has an empty list of choices")
+    try:
+        choice = choices[0]
+        message = choice["message"]
+        text, refusal = message.get("content"), message.get("refusal")
+        finish = str(choice.get("finish_reason") or "stop")
+        details = usage.get("prompt_tokens_details") or {}
+        if isinstance(text, list):  # content parts
+            text = "".join(part.get("text") or "" for part in text)
+        completion = Completion(
+            text or "",
+            finish,
+            int(usage.get("prompt_tokens") or 0),
+            int(usage.get("completion_tokens") or 0),
+            int(details.get("cached_tokens") or 0),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CallError("server", f"the server's answer is not a chat completion: {_excerpt(body)}") from None
+    if refusal or finish == "content_filter":
+        reason = f"the model refused: {refusal}" if refusal else "the server's content filter stopped the answer"
+        raise CallError("refused", reason, completion=completion)
+    return completion
+
+
+def _error(reply: Reply, spec: ModelSpec) -> CallError:
+    code, message = "", ""
+    try:
+        error = json.loads(reply.body)
+        error = error.get("error", error) if isinstance(error, dict) else error
+        if isinstance(error, dict):
+            code = str(error.get("code") or error.get("type") or "")
+            message = str(error.get("message") or error.get("detail") or "")
+        else:
+            message = str(error)
+    except ValueError:
+        message = _excerpt(reply.body)
+    message = " ".join(message.split())[:300] or "no reason given"
+    message = _without_key(message, spec)
+    kind: ErrorKind = _KINDS.get(reply.status, "server" if reply.status >= 500 else "invalid_request")
+    if code == "context_length_exceeded" or "maximum context length" in message:
+        kind = "context_length"
+    elif code in ("content_filter", "content_policy_violation"):
+        kind = "refused"
+    unknown_model = reply.status == 404 and "model" in f"{code} {message}".lower()
+    fatal = kind == "auth" or code in _FATAL_CODES or unknown_model or reply.status == 404
+    text = f"HTTP {reply.status}: {message}"
+    if kind == "auth":
+        variable = spec.api_key_env
+        text = f"{spec.base_url} refused the API key (HTTP {reply.status})" + (
+            f": check {variable}" if variable else ""
+        )
+    elif fatal and reply.status == 404:
+        text = f"{spec.base_url} does not know the model {spec.options.get('model')!r}: {message}"
+    elif code == "insufficient_quota":
+        text = f"{spec.base_url} says the account has no quota left: {message}"
+    return CallError(kind, text, retry_after=_retry_after(reply.headers), fatal=fatal)
+
+
+def _without_key(text: str, spec: ModelSpec) -> str:
+    """Some servers quote the key back; it must not reach the ledger."""
+    import os
+
+    key = os.environ.get(spec.api_key_env) if spec.api_key_env else None
+    return text.replace(key, "***") if key else text
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from Retry-After (seconds or a date, RFC 9110 section 10.2.3) or its millisecond form."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        value = headers.get("retry-after")
+        if value is None:
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            moment = email.utils.parsedate_to_datetime(value)
+            return max(0.0, moment.timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    return repr(text[:80] + ("…" if len(text) > 80 else ""))

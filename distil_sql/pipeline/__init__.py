@@ -1,0 +1,218 @@
+"""Run a SQL script as a pipeline: `run(script, database="data.duckdb")`.
+
+The run reads top to bottom in `_Run.work`: read and check the script, begin or resume the journal, execute each
+statement (demand, drain, replay), finish. DuckDB works in a thread of its own, so that Ctrl-C is heard at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from distil_sql.check import check_script
+from distil_sql.engine import Policy
+from distil_sql.errors import DatabaseError, DistilError, Interrupted, OptionError
+from distil_sql.pipeline.execute import Executor
+from distil_sql.script import CreateModel, CreateTask, Drop, Source, Sql, Statement, read_script
+from distil_sql.script.anatomy import is_session, target
+from distil_sql.session import Session, database_error
+from distil_sql.status import Journal, Line, RunState, now, remove_sidecar, write_sidecar
+
+__all__ = ["RunOptions", "read_source", "run", "run_in"]
+
+Progress = Callable[[RunState], None]
+_TICK_S = 0.1
+_SIDECAR_EVERY = 10  # ticks
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: the models in place of `generator` and `labeller`, and what failed rows do."""
+
+    generator: str | None = None
+    labeller: str | None = None
+    on_error: str = "null"
+    max_error_ratio: float = 0.5
+    restart: bool = False
+
+
+def read_source(script: str | os.PathLike[str]) -> Source:
+    """A script given as a path, or as SQL text (anything that holds white space and is no file)."""
+    text = os.fspath(script)
+    path = Path(text)
+    if isinstance(script, str) and ("\n" in text or ";" in text or (" " in text.strip() and not path.exists())):
+        return Source(text)
+    try:
+        return Source(path.read_text(encoding="utf-8"), text)
+    except FileNotFoundError:
+        raise OptionError(f"there is no script {text}") from None
+    except UnicodeDecodeError:
+        raise OptionError(f"{text} is not UTF-8 text") from None
+    except OSError as error:
+        raise OptionError(f"{text} cannot be read: {error.strerror}") from None
+
+
+def run(
+    script: str | os.PathLike[str],
+    database: str | os.PathLike[str],
+    options: RunOptions | None = None,
+    on_progress: Progress | None = None,
+) -> RunState:
+    """Run a script on a database file; gives the run as it ended.
+
+    Raises ScriptError, RunError, ModelError, DatabaseError or Interrupted; whatever was finished is kept, and the same
+    call again resumes.
+    """
+    source = read_source(script)
+    read_script(source)  # before the database is created
+    session = Session.open(database)
+    try:
+        return run_in(session, source, options, on_progress)
+    finally:
+        session.close()
+
+
+def run_in(
+    session: Session, source: Source, options: RunOptions | None = None, on_progress: Progress | None = None
+) -> RunState:
+    """Run a script in an open session."""
+    return _Run(session, source, options or RunOptions()).in_thread(on_progress)
+
+
+class _Run:
+    """One run of one script."""
+
+    def __init__(self, session: Session, source: Source, options: RunOptions) -> None:
+        self.session, self.source, self.options = session, source, options
+        self.journal: Journal | None = None
+        self.error: BaseException | None = None
+        self.con = session.cursor()
+
+    def in_thread(self, on_progress: Progress | None) -> RunState:
+        """Work in a thread; report and listen for Ctrl-C in this one."""
+        worker = threading.Thread(target=self._guarded, name="distil-run", daemon=True)
+        worker.start()
+        ticks = 0
+        try:
+            while worker.is_alive():
+                worker.join(_TICK_S)
+                self._report(on_progress, ticks)
+                ticks += 1
+        except KeyboardInterrupt:
+            self.session.engine.interrupt()
+            self.con.interrupt()
+            worker.join(10)
+            self.error = Interrupted("interrupted")
+        finally:
+            remove_sidecar(self.session.path)
+            self.con.close()
+        if self.error is not None:
+            if isinstance(self.error, duckdb.Error):
+                raise database_error(self.session.path, self.error) from None
+            raise self.error
+        assert self.journal is not None
+        if on_progress is not None:
+            on_progress(self.journal.state)
+        return self.journal.state
+
+    def _report(self, on_progress: Progress | None, ticks: int) -> None:
+        if self.journal is None:
+            return
+        if on_progress is not None:
+            on_progress(self.journal.state)
+        if ticks % _SIDECAR_EVERY == 0:
+            write_sidecar(self.session.path, self.journal.state)
+
+    def _guarded(self) -> None:
+        try:
+            self.work()
+        except BaseException as error:
+            self.error = error
+
+    def work(self) -> None:
+        """The whole story."""
+        session, con, options = self.session, self.con, self.options
+        session.engine.policy = Policy(options.on_error, options.max_error_ratio)
+        session.registry.overrides = _overrides(options)
+        con.execute("SET python_enable_replacements = false")  # a script reads tables, not the caller's variables
+        if self.source.file != "<script>" and "," not in self.source.file:
+            folder = str(Path(self.source.file).resolve().parent)
+            con.execute("SET file_search_path = '" + folder.replace("'", "''") + "'")
+        statements = read_script(self.source)
+        check_script(statements, session.registry, con)
+        self.journal = journal = Journal.begin(
+            con,
+            self.source.file,
+            _script_hash(self.source, options),
+            [_line(statement) for statement in statements],
+            keep=_session_statements(statements),
+            restart=options.restart,
+        )
+        executor = Executor(session, con, journal)
+        for statement, line in zip(statements, journal.state.lines, strict=True):
+            if line.state == "skipped":
+                continue
+            try:
+                executor.execute(statement, line)
+            except BaseException as error:
+                self._stop(line, error)
+                raise
+        journal.finish(con, "done")
+
+    def _stop(self, line: Line, error: BaseException) -> None:
+        """Record how it ended; the error itself goes on its way even if that cannot be written."""
+        stopped = isinstance(error, Interrupted)
+        line.state, line.finished_at = "interrupted" if stopped else "failed", now()
+        line.note = line.note if stopped else str(error)
+        assert self.journal is not None
+        try:
+            self.journal.write(self.con, line)
+            self.journal.finish(self.con, line.state, None if stopped else str(error))
+        except duckdb.Error as failed:
+            if not isinstance(error, DistilError):
+                raise DatabaseError(f"{self.session.path}: {failed}") from None
+
+
+def _line(statement: Statement) -> Line:
+    aim = target(statement) if isinstance(statement, Sql) else None
+    if isinstance(statement, CreateModel):
+        aim = f"model {statement.name}"
+    elif isinstance(statement, CreateTask):
+        aim = f"task {statement.task.name}"
+    elif isinstance(statement, Drop):
+        aim = f"{statement.what} {statement.name}"
+    return Line(statement.number, statement.text, aim)
+
+
+def _session_statements(statements: Sequence[Statement]) -> list[int]:
+    """Numbers of the statements whose effect ended with the connection: settings, temporary tables and what fills them."""
+    temporary: set[str] = set()
+    numbers = []
+    for statement in statements:
+        if not isinstance(statement, Sql):
+            continue
+        aim = (target(statement) or "").lower()
+        if is_session(statement):
+            if statement.verb == "CREATE":
+                temporary.add(aim)
+            numbers.append(statement.number)
+        elif aim in temporary:
+            numbers.append(statement.number)
+    return numbers
+
+
+def _overrides(options: RunOptions) -> dict[str, str]:
+    named = {"generator": options.generator, "labeller": options.labeller}
+    return {kind: name for kind, name in named.items() if name}
+
+
+def _script_hash(source: Source, options: RunOptions) -> str:
+    """What makes two runs the same run: the text, and the models it was told to use."""
+    parts = "\0".join([source.text, options.generator or "", options.labeller or ""])
+    return hashlib.sha256(parts.encode()).hexdigest()

@@ -1,0 +1,246 @@
+"""One statement: demand, drain, replay.
+
+Demand runs the statement's inner SELECT and throws its rows away, so that every call is known and under way; drain
+waits until all are in the ledger; replay runs the statement itself, verbatim, in one transaction with its `done` row.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from distil_sql.check import apply_ddl, calls_tasks
+from distil_sql.errors import DistilError, Interrupted, OptionError
+from distil_sql.pipeline.faults import sql_error
+from distil_sql.script import Sql, Statement
+from distil_sql.script.anatomy import inner_select, is_transactional, transaction_verb
+from distil_sql.session import Session
+from distil_sql.status import Journal, Line, now
+from distil_sql.udf.macros import PASS_VARIABLE
+from distil_sql.udf.passes import Missing, Mode, Pass
+
+MAX_PASSES = 6  # a task nested in a task takes one more each; what needs more will not settle
+_ROWS_A_BATCH = 2048
+
+
+class Executor:
+    """Executes the statements of one run on one connection."""
+
+    def __init__(self, session: Session, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
+        self.session, self.con, self.journal = session, con, journal
+        self.run_id = journal.state.run_id
+        self._in_transaction = False
+
+    def execute(self, statement: Statement, line: Line) -> None:
+        """Run one statement to its `done` row; raises ScriptError, RunError, ModelError or Interrupted."""
+        line.state, line.started_at = "running", now()
+        if not self._in_transaction:
+            self.journal.write(self.con, line)
+        if isinstance(statement, Sql):
+            self._sql(statement, line)
+        else:
+            self._ddl(statement, line)
+
+    def _ddl(self, statement: Statement, line: Line) -> None:
+        registry = self.session.registry
+        self.con.execute("BEGIN") if not self._in_transaction else None
+        try:
+            task = apply_ddl(statement, registry, self.con)
+            self.session.define(self.con, task)
+            self._done(line)
+            self.con.execute("COMMIT") if not self._in_transaction else None
+        except (OptionError, duckdb.Error) as error:
+            self._rollback()
+            registry.load(self.con)
+            raise statement.error(str(error)) from None
+
+    def _sql(self, statement: Sql, line: Line) -> None:
+        verb = transaction_verb(statement)
+        if verb is not None or self._in_transaction:
+            self._explicit(statement, line, verb)
+            return
+        if not calls_tasks(statement, self.session.registry) and self._replay(statement, line):
+            return
+        line.mode = Mode.DEMAND.value
+        query = inner_select(statement)
+        if query is None:
+            self._blocking(statement, line, "its rows cannot be demanded beforehand")
+            return
+        asked_before = 0
+        for attempt in range(MAX_PASSES):
+            if not self._demand(statement, line, query, first=attempt == 0):
+                break
+            self._drain(statement, line)
+            if self._replay(statement, line):
+                return
+            asked, asked_before = line.tally.total - asked_before, line.tally.total
+            if attempt >= 2 and asked >= line.tally.total / 2:
+                break  # every pass asks as much as the one before: it depends on something random
+        else:
+            if self._replay(statement, line):
+                return
+        if self._replay(statement, line):
+            return
+        self._blocking(statement, line, "its prompts differ each time it is run")
+
+    # -- the three stages ---------------------------------------------------------------------------------------------
+
+    def _demand(self, statement: Sql, line: Line, query: str, *, first: bool) -> bool:
+        """Ask for everything the statement's rows need; False where the inner SELECT could not be run."""
+        current = Pass(Mode.DEMAND, self.run_id, line.tally, counts_hits=first)
+        self.session.engine.on_commit(self._progress(line))
+        with _Entered(self, current):
+            try:
+                reader = self.con.sql(query).to_arrow_reader(_ROWS_A_BATCH)
+                for batch in reader:
+                    line.tally.rows += batch.num_rows if first else 0
+            except duckdb.Error as error:
+                self._raise_stop(statement, current, error)
+                return False
+        return True
+
+    def _drain(self, statement: Sql, line: Line) -> None:
+        """Wait until every call is in the ledger."""
+        try:
+            self.session.engine.drain()
+        except DistilError as error:
+            self._stopped(statement, error)
+        finally:
+            self.session.engine.on_commit(None)
+        self._note(line)
+        self.journal.write(self.con, line)
+
+    def _replay(self, statement: Sql, line: Line) -> bool:
+        """Run the statement as it stands, answered from the ledger; False where a call was missing."""
+        current = Pass(Mode.REPLAY, self.run_id, line.tally, counts_hits=line.mode is None)
+        with _Entered(self, current):
+            try:
+                self._run_verbatim(statement, line)
+            except duckdb.Error as error:
+                self._rollback()
+                if isinstance(current.error, Missing):
+                    return False
+                self._raise_stop(statement, current, error)
+                raise sql_error(statement, error) from None
+        return True
+
+    def _blocking(self, statement: Sql, line: Line, why: str) -> None:
+        """Run the statement with calls that are waited for, chunk by chunk."""
+        line.mode, line.note = Mode.BLOCKING.value, f"blocking: {why}"
+        current = Pass(Mode.BLOCKING, self.run_id, line.tally, counts_hits=False)
+        with _Entered(self, current):
+            try:
+                self._run_verbatim(statement, line)
+            except duckdb.Error as error:
+                if not self._in_transaction:
+                    self._rollback()
+                self._raise_stop(statement, current, error)
+                raise sql_error(statement, error) from None
+
+    def _run_verbatim(self, statement: Sql, line: Line) -> None:
+        if self._in_transaction or not is_transactional(statement):
+            self.con.execute(statement.text)
+            self._done(line)
+            return
+        self.con.execute("BEGIN")
+        try:
+            self.con.execute(statement.text)
+            self._done(line)
+            self.con.execute("COMMIT")
+        except duckdb.TransactionException as error:
+            if "single attached database" not in str(error) and "already modified database" not in str(error):
+                raise
+            # it writes another attached database: that cannot share a transaction with our row
+            self._rollback()
+            self.con.execute(statement.text)
+            self._done(line)
+
+    def _explicit(self, statement: Sql, line: Line, verb: bool | None) -> None:
+        """Inside the script's own BEGIN … COMMIT: rows of status live and die with it."""
+        if verb is True:
+            try:
+                self.con.execute(statement.text)
+            except duckdb.Error as error:
+                raise sql_error(statement, error) from None
+            self._in_transaction = True
+            self._done(line)
+        elif verb is False:
+            line.state, line.finished_at = "done", now()
+            self.journal.write(self.con, line)
+            try:
+                self.con.execute(statement.text)
+            except duckdb.Error as error:
+                raise sql_error(statement, error) from None
+            finally:
+                self._in_transaction = False
+            if not statement.tokens[0].is_word("COMMIT", "END"):
+                self.journal.write(self.con, line)  # ROLLBACK took the row back too
+        else:
+            self._blocking(statement, line, "it stands inside an explicit transaction")
+
+    # -- pieces -------------------------------------------------------------------------------------------------------
+
+    def _done(self, line: Line) -> None:
+        self._note(line)
+        line.state, line.finished_at = "done", now()
+        self.journal.write(self.con, line)
+
+    def _note(self, line: Line) -> None:
+        parts = [line.note] if line.mode == Mode.BLOCKING.value and line.note else []
+        if line.tally.truncated:
+            parts.append(f"{line.tally.truncated} answers were cut at max_tokens")
+        line.note = "; ".join(parts) or None
+
+    def _progress(self, line: Line):  # type: ignore[no-untyped-def]
+        """A hook that brings the status row up to date inside the ledger's own transactions, now and then."""
+        last = [now()]
+
+        def hook(cursor: duckdb.DuckDBPyConnection) -> None:
+            moment = now()
+            if (moment - last[0]).total_seconds() >= 0.5:
+                last[0] = moment
+                self.journal.write(cursor, line)
+
+        return hook
+
+    def _raise_stop(self, statement: Sql, current: Pass, error: duckdb.Error) -> None:
+        """If it was ours that failed inside DuckDB, raise that instead of DuckDB's account of it."""
+        if isinstance(error, duckdb.InterruptException):
+            self._stopped(statement, Interrupted("interrupted"))
+        if isinstance(current.error, DistilError):
+            self._stopped(statement, current.error)
+
+    def _stopped(self, statement: Sql, error: DistilError) -> None:
+        """The engine stopped, or a row's call could not be made: settle what is in flight, then say where."""
+        self._rollback() if not self._in_transaction else None
+        cause = self.session.engine.recover() or error
+        self.session.engine.on_commit(None)
+        if isinstance(cause, Interrupted):
+            raise cause
+        if isinstance(cause, OptionError):
+            raise statement.error(str(cause))
+        raise type(cause)(f"{statement.source.file}:{statement.line}: {cause}")
+
+    def _rollback(self) -> None:
+        try:
+            self.con.execute("ROLLBACK")
+        except duckdb.Error:
+            pass  # it was over already
+
+
+class _Entered:
+    """A pass, made known to the functions and to the connection's variable for as long as it lasts."""
+
+    def __init__(self, executor: Executor, current: Pass) -> None:
+        self.executor, self.current = executor, current
+
+    def __enter__(self) -> Pass:
+        self.executor.session.functions.enter(self.current)
+        self.executor.con.execute(f"SET VARIABLE {PASS_VARIABLE} = '{self.current.token}'")
+        return self.current
+
+    def __exit__(self, *_: object) -> None:
+        self.executor.session.functions.leave(self.current)
+        try:
+            self.executor.con.execute(f"RESET VARIABLE {PASS_VARIABLE}")
+        except duckdb.Error:
+            pass  # the connection is closing, and the variable with it

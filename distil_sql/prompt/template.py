@@ -1,0 +1,97 @@
+"""Prompt templates: Jinja in a sandbox, compiled once and rendered per row.
+
+`Template(text, part="prompt")` checks the syntax; `.variables` names what it reads; `.render(values)` gives the text.
+A template of plain text and `{{ name }}` alone, the common case, is joined without the Jinja runtime.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+class TemplateError(Exception):
+    """A template that cannot be used: `part` is system or prompt, `offset` a place in its text (characters)."""
+
+    def __init__(self, message: str, part: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.part, self.offset = part, offset
+
+
+def as_text(value: Any) -> Any:
+    """How a value of a row reads in a prompt: NULL is empty, lists and structs are JSON, the rest is as SQL prints it."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return f"{value:.1f}"
+    return value
+
+
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, finalize=as_text, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, default=str)
+    return environment
+
+
+class Template:
+    """One compiled template; rendering is thread-safe."""
+
+    def __init__(self, text: str, part: str = "prompt") -> None:
+        self.text, self.part = text, part
+        environment = _environment()
+        try:
+            tree = environment.parse(text)
+            self.variables: frozenset[str] = frozenset(meta.find_undeclared_variables(tree))
+            self._pieces = _plain_pieces(tree)
+            self._compiled = None if self._pieces is not None else environment.from_string(text)
+        except TemplateSyntaxError as error:
+            lines = text.splitlines(keepends=True)
+            offset = sum(len(line) for line in lines[: (error.lineno or 1) - 1])
+            raise TemplateError(f"the {part} template does not parse: {error.message}", part, offset) from None
+
+    def offset_of(self, variable: str) -> int:
+        """Where a variable is first used, as a character offset."""
+        found = re.search(r"\{[{%][^}]*?\b(" + re.escape(variable) + r")\b", self.text)
+        return found.start(1) if found else 0
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text for one row; raises TemplateError where the row's values do not fit the template."""
+        if self._pieces is not None:
+            return "".join([piece if name is None else str(as_text(values[name])) for piece, name in self._pieces])
+        assert self._compiled is not None
+        try:
+            return self._compiled.render(values)
+        except (UndefinedError, SecurityError, TypeError, ValueError, ArithmeticError, OverflowError) as error:
+            raise TemplateError(f"the {self.part} template cannot be rendered: {error}", self.part) from None
+
+
+def _plain_pieces(tree: nodes.Template) -> list[tuple[str, str | None]] | None:
+    """(text, None) and ("", name) pieces of a template without logic; None if it has any."""
+    pieces: list[tuple[str, str | None]] = []
+    for node in tree.body:
+        if not isinstance(node, nodes.Output):
+            return None
+        for child in node.nodes:
+            if isinstance(child, nodes.TemplateData):
+                pieces.append((child.data, None))
+            elif isinstance(child, nodes.Name):
+                pieces.append(("", child.name))
+            else:
+                return None
+    return pieces

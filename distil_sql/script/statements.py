@@ -1,0 +1,103 @@
+"""A script as a list of statements: our DDL read, everything else kept verbatim for DuckDB.
+
+`read_script(Source(text, file))` is the way in; it raises ScriptError with a place for anything it cannot read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from distil_sql.script.lexer import Source, Token, tokenize
+from distil_sql.task import Task
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement: its text without the closing semicolon, its offset in the script, and its tokens (script offsets)."""
+
+    number: int
+    text: str
+    offset: int
+    tokens: tuple[Token, ...]
+    source: Source
+
+    def error(self, message: str, *, at: int | None = None) -> Exception:
+        """A ScriptError at an offset of the script (default: where the statement starts)."""
+        return self.source.error(self.offset if at is None else at, message)
+
+    @property
+    def line(self) -> int:
+        return self.source.text.count("\n", 0, self.offset) + 1
+
+
+@dataclass(frozen=True)
+class Sql(Statement):
+    """A statement of DuckDB's own, never rewritten."""
+
+    @cached_property
+    def verb(self) -> str:
+        """Its leading keyword, upper case: SELECT, CREATE, INSERT, …"""
+        first = next((token for token in self.tokens if token.text != "("), self.tokens[0])
+        return first.text.upper()
+
+
+@dataclass(frozen=True)
+class CreateModel(Statement):
+    """CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name (TYPE …, option value, …)."""
+
+    name: str
+    options: Mapping[str, object]
+    replace: bool
+    if_not_exists: bool
+
+
+@dataclass(frozen=True)
+class CreateTask(Statement):
+    """CREATE [OR REPLACE] GENERATOR | LABELLER TASK [IF NOT EXISTS] name(…) …"""
+
+    task: Task
+    replace: bool
+    if_not_exists: bool
+    prompt_start: int
+    system_start: int
+    returns_start: int
+    parse_start: int
+
+
+@dataclass(frozen=True)
+class Drop(Statement):
+    """DROP MODEL | TASK [IF EXISTS] name."""
+
+    what: str
+    name: str
+    if_exists: bool
+
+
+def split(source: Source) -> list[tuple[Token, ...]]:
+    """The tokens of each statement, without semicolons; empty statements are dropped."""
+    statements: list[tuple[Token, ...]] = []
+    current: list[Token] = []
+    for token in tokenize(source):
+        if token.kind == "op" and token.text == ";":
+            if current:
+                statements.append(tuple(current))
+            current = []
+        else:
+            current.append(token)
+    if current:
+        statements.append(tuple(current))
+    return statements
+
+
+def read_script(source: Source) -> list[Statement]:
+    """Every statement of a script, in order, numbered from 1."""
+    from distil_sql.script.ddl import read_ddl
+
+    statements: list[Statement] = []
+    for number, tokens in enumerate(split(source), start=1):
+        start, end = tokens[0].start, tokens[-1].end
+        plain = Sql(number, source.text[start:end], start, tokens, source)
+        statements.append(read_ddl(plain) or plain)
+    return statements

@@ -1,0 +1,127 @@
+"""One open database: its root connection, registry, ledger, engine and functions, made together and closed together.
+
+`Session.open(path)` for a file or `:memory:`. Everybody else works on `session.cursor()`; the root stays here, because
+DuckDB crashes when a connection that registered a Python function goes away while the database lives.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import duckdb
+
+from distil_sql.engine import Engine
+from distil_sql.errors import DatabaseError
+from distil_sql.ledger import Ledger
+from distil_sql.registry import BUILT_IN, Registry, built_in_tasks
+from distil_sql.resources import read_sql
+from distil_sql.task import Task
+from distil_sql.udf import Functions
+from distil_sql.udf.macros import create_macros, drop_macros
+from distil_sql.udf.passes import Mode, Pass
+
+SCHEMA_VERSION = "1"
+
+
+class Session:
+    """A database with tasks. Thread-safe through cursors; not usable in a forked child."""
+
+    def __init__(self, root: duckdb.DuckDBPyConnection, path: str) -> None:
+        self.root, self.path = root, path
+        self.pid = os.getpid()
+        self.run_id = str(uuid.uuid4())
+        self.registry = Registry()
+        try:
+            self._prepare()
+            self.ledger = Ledger(root)
+            self.engine = Engine(root, self.ledger)
+            self.functions = Functions(
+                self.registry, self.ledger, self.engine, Pass(Mode.BLOCKING, self.run_id, counts_hits=False)
+            )
+            self.functions.register(root)
+            self._install_library()
+        except duckdb.Error as error:
+            root.close()
+            raise database_error(path, error) from None
+
+    @classmethod
+    def open(cls, database: str | os.PathLike[str]) -> Session:
+        """Open or create a database file; raises DatabaseError in one sentence where that cannot be."""
+        path = os.fspath(database)
+        config: dict[str, str | bool | int | float | list[str]] = {}
+        if path != ":memory:" and not Path(path).exists() and duckdb.__version__ >= "2":
+            config["storage_compatibility_version"] = "v1.5.0"  # so that DuckDB 1.5 and its shell can read it
+        try:
+            root = duckdb.connect(path, config=config)
+        except duckdb.Error as error:
+            raise database_error(path, error) from None
+        return cls(root, path)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A new connection to the same database, on which every task works (blocking)."""
+        return self.root.cursor()
+
+    def define(self, con: duckdb.DuckDBPyConnection, task: Task | None) -> None:
+        """Write or remove a task's functions after the registry has changed."""
+        if task is None:
+            return
+        if self.registry.tasks.get(task.name.lower()) is None:
+            drop_macros(con, task)
+        else:
+            create_macros(con, task)
+
+    def close(self) -> None:
+        """Commit what is finished, stop the engine, close the database. Idempotent."""
+        if os.getpid() != self.pid:
+            return  # the parent's threads and file are the parent's to close
+        self.engine.close()
+        self.ledger.close()
+        self.root.close()
+
+    def _prepare(self) -> None:
+        exists = self.root.execute("SELECT count(*) FROM duckdb_schemas() WHERE schema_name = 'distil'").fetchone()
+        self.root.execute(read_sql("schema.sql"))
+        found = self.root.execute("SELECT value FROM distil.meta WHERE key = 'schema_version'").fetchone()
+        if found is None:
+            self.root.execute("INSERT INTO distil.meta VALUES ('schema_version', ?)", [SCHEMA_VERSION])
+        elif found[0] > SCHEMA_VERSION and exists:
+            raise DatabaseError(
+                f"{self.path} was written by a newer distil-sql: upgrade with pip install -U distil-sql"
+            )
+        self.registry.load(self.root)
+
+    def _install_library(self) -> None:
+        """Bring the task library up to date; a task of the user's own keeps its name, and macros are written once."""
+        written = {
+            row[0]
+            for row in self.root.execute(
+                "SELECT lower(function_name) FROM duckdb_functions() WHERE function_type = 'macro' AND schema_name = 'main'"
+            ).fetchall()
+        }
+        for task in built_in_tasks():
+            name = task.name.lower()
+            if name not in self.registry.tasks or name in self.registry.built_in:
+                before = self.registry.tasks.get(name)
+                if self.registry.put_task(self.root, task, replace_it=True, origin=BUILT_IN) != before:
+                    written.discard(name)
+        for task in self.registry.tasks.values():
+            if task.name.lower() not in written:
+                create_macros(self.root, task)
+
+
+def database_error(path: str, error: duckdb.Error) -> DatabaseError:
+    """DuckDB's reason for not opening or writing a file, in one sentence with the remedy."""
+    text = " ".join(str(error).split())
+    if "Could not set lock" in text or "Conflicting lock" in text or "already open" in text:
+        return DatabaseError(
+            f"{path} is in use by another process: wait for it, or watch it with 'distil-sql status -d {path}'"
+        )
+    if "read-only" in text.lower() or "Permission denied" in text:
+        return DatabaseError(f"{path} cannot be written: check its permissions")
+    if "not a valid DuckDB database file" in text:
+        return DatabaseError(f"{path} is not a DuckDB database")
+    if "Cannot open file" in text and "No such file or directory" in text:
+        return DatabaseError(f"{path} cannot be created: its folder does not exist")
+    return DatabaseError(f"{path} cannot be opened: {text.split(': ', 1)[-1][:300]}")

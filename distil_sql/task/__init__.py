@@ -1,0 +1,163 @@
+"""A task: prompt template, typed inputs and output, and whether the LLM generates or labels.
+
+`Task(...).messages(values)` renders one row; `Task(...).output` says how its answers are asked for and read.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from distil_sql.errors import OptionError
+from distil_sql.prompt import Message
+from distil_sql.prompt.template import Template, TemplateError
+from distil_sql.task.output import Output
+
+__all__ = ["RESERVED", "SAMPLING_OPTIONS", "Argument", "Task", "TemplateError", "nearest", "sampling_value"]
+
+RESERVED = ("model", "sample", "n", "format")
+"""Argument names that the task's own functions use."""
+
+SAMPLING_OPTIONS: dict[str, type | tuple[type, ...]] = {
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "top_k": int,
+    "min_p": (int, float),
+    "max_tokens": int,
+    "seed": int,
+    "stop": (str, list),
+}
+"""Options a model and a task share, with the types they take."""
+
+_TASK_OPTIONS = (*SAMPLING_OPTIONS, "reask", "truncated")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument: `default` is a SQL expression, None where a value must be given."""
+
+    name: str
+    type: str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of `distil.tasks`. `returns` is a DuckDB type, `parse` a SQL expression over `response`."""
+
+    name: str
+    kind: str
+    arguments: tuple[Argument, ...]
+    returns: str
+    prompt: str
+    system: str | None = None
+    parse: str | None = None
+    model: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    version: int = 1
+
+    def check(self) -> None:
+        """Raises TemplateError or OptionError for anything that could not work on any row."""
+        names = [argument.name for argument in self.arguments]
+        for name in names:
+            if name.lower() in RESERVED:
+                raise OptionError(f"an argument cannot be called {name!r}: the task's functions use that name")
+            if names.count(name) > 1:
+                raise OptionError(f"argument {name!r} is given twice")
+        for template in (self._prompt, self._system):
+            for variable in sorted(template.variables - set(names)) if template else ():
+                hint = nearest(variable, names)
+                raise TemplateError(
+                    f"the {template.part} uses {variable!r}, which is no argument of the task{hint}",
+                    template.part,
+                    template.offset_of(variable),
+                )
+        for key, value in self.options.items():
+            if key not in _TASK_OPTIONS:
+                raise OptionError(f"unknown option {key!r}{nearest(key, _TASK_OPTIONS)}")
+            if key in SAMPLING_OPTIONS:
+                sampling_value(key, value)
+        if not isinstance(self.reask, int) or not 0 <= self.reask <= 10:
+            raise OptionError(f"option 'reask' takes a number from 0 to 10, not {self.reask!r}")
+        if self.options.get("truncated", "keep") not in ("keep", "null"):
+            raise OptionError("option 'truncated' is 'keep' or 'null'")
+        if not self.parse:
+            _ = self.output.shape
+
+    @cached_property
+    def _prompt(self) -> Template:
+        return Template(self.prompt, "prompt")
+
+    @cached_property
+    def _system(self) -> Template | None:
+        return Template(self.system, "system") if self.system else None
+
+    @cached_property
+    def output(self) -> Output:
+        """How answers are asked for and read; for a PARSE task, plain text."""
+        return Output("VARCHAR" if self.parse else self.returns)
+
+    @cached_property
+    def required(self) -> tuple[int, ...]:
+        """Positions of the arguments that must not be NULL: those without a default."""
+        return tuple(i for i, argument in enumerate(self.arguments) if argument.default is None)
+
+    @property
+    def reask(self) -> int:
+        """How often an answer that cannot be read is asked again, told what was wrong."""
+        value = self.options.get("reask", 1)
+        return value if isinstance(value, int) else -1
+
+    @property
+    def keeps_truncated(self) -> bool:
+        """Whether an answer cut at max_tokens is a value: by default for text, not for typed answers."""
+        default = "keep" if self.output.is_text and not self.parse else "null"
+        return self.options.get("truncated", default) == "keep"
+
+    def messages(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The chat for one row; raises TemplateError where the row does not fit the template."""
+        system = self._system.render(values) if self._system else ""
+        if hint := self.output.hint:
+            system = f"{system.rstrip()}\n{hint}" if system.strip() else hint
+        user: Message = {"role": "user", "content": self._prompt.render(values)}
+        return ({"role": "system", "content": system}, user) if system.strip() else (user,)
+
+    def usable(self, status: str | None, error_kind: str | None) -> bool:
+        """Whether a stored response may give a value: re-reading what did not parse costs nothing."""
+        return status == "ok" or error_kind == "unparsable" or (error_kind == "truncated" and self.keeps_truncated)
+
+
+def nearest(name: str, among: Iterable[str], cutoff: float = 0.6) -> str:
+    """A "did you mean" clause, or nothing."""
+    found = difflib.get_close_matches(name.lower(), list(among), n=1, cutoff=cutoff)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def sampling_value(key: str, value: object) -> object:
+    """A sampling option's value, checked; a single stop string becomes a list."""
+    expected = SAMPLING_OPTIONS[key]
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, expected):
+        wanted = {
+            "stop": "a string or a list of strings",
+            "top_k": "a whole number",
+            "max_tokens": "a whole number",
+            "seed": "a whole number",
+        }.get(key, "a number")
+        raise OptionError(f"option {key!r} takes {wanted}, not {value!r}")
+    if key == "stop":
+        stops = [value] if isinstance(value, str) else value
+        if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+            raise OptionError(f"option 'stop' takes a string or a list of strings, not {value!r}")
+        return stops
+    if isinstance(value, int | float):
+        low, high = {"temperature": (0, 10), "top_p": (0, 1), "min_p": (0, 1), "max_tokens": (1, 10**7)}.get(
+            key, (-(2**63), 2**63)
+        )
+        if not low <= value <= high:
+            raise OptionError(f"option {key!r} takes a number from {low} to {high}, not {value!r}")
+    return value

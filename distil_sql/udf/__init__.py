@@ -1,0 +1,299 @@
+"""The internal functions behind every task: Arrow batches in, calls asked for or looked up, Arrow batches out.
+
+`Functions(…).register(root)` creates `distil_response`, `distil_details` and `distil_prompt`, once per database, on a
+connection that lives as long as the database is open (DuckDB crashes if it goes first).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from distil_sql.engine import Call, Engine, Keys
+from distil_sql.errors import OptionError
+from distil_sql.ledger import Answer, Ledger, asks_again
+from distil_sql.models import identity
+from distil_sql.models.base import Message, Request
+from distil_sql.models.options import ModelSpec
+from distil_sql.models.pool import deal
+from distil_sql.prompt.template import TemplateError
+from distil_sql.registry import Registry
+from distil_sql.task import Task
+from distil_sql.udf.passes import Missing, Mode, Pass
+
+_DETAIL_FIELDS: tuple[tuple[str, str], ...] = (
+    ("call_id", "UUID"),
+    ("response", "VARCHAR"),
+    ("readable", "VARCHAR"),
+    ("prompt", "VARCHAR"),
+    ("model", "VARCHAR"),
+    ("status", "VARCHAR"),
+    ("error_kind", "VARCHAR"),
+    ("error", "VARCHAR"),
+    ("finish_reason", "VARCHAR"),
+    ("input_tokens", "BIGINT"),
+    ("output_tokens", "BIGINT"),
+    ("cached_tokens", "BIGINT"),
+    ("cost", "DOUBLE"),
+)
+_ARROW = {"BIGINT": pa.int64(), "DOUBLE": pa.float64()}
+_DETAIL = pa.struct([(field, _ARROW.get(kind, pa.string())) for field, kind in _DETAIL_FIELDS])
+_DETAIL_SQL = "STRUCT(" + ", ".join(f"{f} {'VARCHAR' if k == 'UUID' else k}" for f, k in _DETAIL_FIELDS) + ")[]"
+
+
+@dataclass
+class Asked:
+    """One row's calls: the keys of its samples, or why it has none (a NULL argument, a template error)."""
+
+    keys: list[str]
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A model as one task uses it: what every request of theirs has in common."""
+
+    spec: ModelSpec
+    request: Request
+    keys: Keys
+
+
+class Functions:
+    """The internal functions of one database."""
+
+    def __init__(self, registry: Registry, ledger: Ledger, engine: Engine, default: Pass) -> None:
+        self._registry, self._ledger, self._engine, self._default = registry, ledger, engine, default
+        self._passes: dict[str, Pass] = {}
+        self._askers: dict[tuple[int, int], tuple[Task, ModelSpec, Asker]] = {}
+
+    def register(self, root: duckdb.DuckDBPyConnection) -> None:
+        """Create the functions. `side_effects=False`: a keyed ledger makes them as good as pure."""
+        made: tuple[tuple[str, Callable[..., pa.Array], str], ...] = (
+            ("distil_response", self._respond, "VARCHAR[]"),
+            ("distil_details", self._detail, _DETAIL_SQL),
+            ("distil_prompt", self._show_prompt, "VARCHAR"),
+        )
+        for name, function, returns in made:
+            root.create_function(
+                name,
+                function,
+                None,  # type: ignore[arg-type]  # any arguments
+                returns,  # type: ignore[arg-type]
+                type="arrow",  # type: ignore[arg-type]
+                null_handling="special",  # type: ignore[arg-type]
+                side_effects=False,
+            )
+
+    def enter(self, current: Pass) -> None:
+        """Make a pass known, so that a connection can name its token."""
+        self._passes[current.token] = current
+
+    def leave(self, current: Pass) -> None:
+        """Forget a pass."""
+        self._passes.pop(current.token, None)
+
+    # -- the functions themselves ------------------------------------------------------------------------------------
+
+    def _respond(self, *columns: pa.ChunkedArray) -> pa.Array:
+        task, rows, asked, answers = self._answers(columns, self._ledger.lookup)
+        reader = _reader(task)
+        read: dict[str, str | None] = {}
+        for key, answer in answers.items():
+            usable = answer[1] is not None and task.usable(answer[2], answer[3])
+            read[key] = reader(answer[1]) if usable else None  # type: ignore[arg-type]
+        values = [[read.get(key) for key in row.keys] if row.reason is None else None for row in asked]
+        return pa.array(values if rows else [], pa.list_(pa.string()))
+
+    def _detail(self, *columns: pa.ChunkedArray) -> pa.Array:
+        task, rows, asked, answers = self._answers(columns, self._ledger.details)
+        reader = _reader(task)
+        values = [
+            [_shown(task, reader, answers.get(key)) for key in row.keys]
+            if row.reason is None
+            else [_unasked(row.reason)]
+            for row in asked
+        ]
+        return pa.array(values if rows else [], pa.list_(_DETAIL))
+
+    def _show_prompt(self, *columns: pa.ChunkedArray) -> pa.Array:
+        from distil_sql.prompt.formats import format_messages
+
+        if not len(columns[0]):
+            return pa.array([], pa.string())
+        task = self._registry.task(columns[0][0].as_py())
+        formats = columns[1].to_pylist()
+        shown: list[str | None] = []
+        for format_, values in zip(formats, _rows(task, columns[3:], len(formats)), strict=True):
+            if format_ is None or any(values[task.arguments[i].name] is None for i in task.required):
+                shown.append(None)
+                continue
+            try:
+                shown.append(format_messages(task.messages(values), format_))
+            except TemplateError:
+                shown.append(None)
+        return pa.array(shown, pa.string())
+
+    # -- how they get there ------------------------------------------------------------------------------------------
+
+    def _answers(
+        self, columns: Sequence[pa.ChunkedArray], look_up: Callable[[Sequence[str]], Any]
+    ) -> tuple[Task, int, list[Asked], dict[str, tuple[Any, ...]]]:
+        """Render a batch, find its answers, and do about the missing ones what the pass says."""
+        count = len(columns[0])
+        task = self._registry.task(columns[0][0].as_py()) if count else _NO_TASK
+        token = columns[1][0].as_py() if count else None
+        current = self._passes.get(token, self._default) if token else self._default
+        try:
+            asked, calls = self._render(task, current, columns) if count else ([], {})
+            answers = self._settle(current, calls, look_up)
+        except BaseException as error:
+            current.error = error
+            raise
+        return task, count, asked, answers
+
+    def _render(
+        self, task: Task, current: Pass, columns: Sequence[pa.ChunkedArray]
+    ) -> tuple[list[Asked], dict[str, Callable[[], Call]]]:
+        models, samples, counts = (columns[i].to_pylist() for i in (2, 3, 4))
+        asked: list[Asked] = []
+        calls: dict[str, Callable[[], Call]] = {}
+        required = [task.arguments[i].name for i in task.required]
+        for row, values in enumerate(_rows(task, columns[5:], len(models))):
+            null = next((name for name in required if values[name] is None), None)
+            if null is not None or samples[row] is None or counts[row] is None:
+                asked.append(Asked([], f"argument {null or 'sample'!r} is NULL, so no call was made"))
+                continue
+            try:
+                messages = task.messages(values)
+            except TemplateError as error:
+                asked.append(Asked([], str(error)))
+                continue
+            text = json.dumps(messages, ensure_ascii=False, separators=(",", ":"))
+            keys = []
+            for sample in range(samples[row], samples[row] + counts[row]):
+                asker = self._asker(task, models[row], text, sample)
+                key = asker.keys.key(text, sample)
+                keys.append(key)
+                if key not in calls:
+                    calls[key] = _Maker(key, task, asker, messages, text, sample, current)
+            asked.append(Asked(keys))
+        return asked, calls
+
+    def _settle(
+        self, current: Pass, calls: dict[str, Callable[[], Call]], look_up: Callable[[Sequence[str]], Any]
+    ) -> dict[str, tuple[Any, ...]]:
+        if current.keys is not None:
+            current.keys.extend(calls)
+        going = self._engine.pending(calls)
+        answers: dict[str, tuple[Any, ...]] = look_up([key for key in calls if key not in going])
+        for key in [key for key, answer in answers.items() if asks_again(Answer(*answer[:5]), current.run_id)]:
+            del answers[key]
+        missing = [key for key in calls if key not in answers]
+        if current.counts_hits:
+            current.tally.add(hits=len(answers))
+        if not missing:
+            return answers
+        current.misses += len(missing)
+        if current.mode is Mode.REPLAY:
+            raise Missing
+        waiting = self._engine.submit([calls[key]() for key in missing])
+        if current.mode is Mode.BLOCKING:
+            self._engine.wait(waiting)
+            answers |= look_up(missing)
+        return answers
+
+    def _asker(self, task: Task, asked: str | None, messages: str, sample: int) -> Asker:
+        spec = self._registry.model_for(task, asked)
+        if spec.type == "pool":
+            members = spec.options["models"]
+            spec = self._registry.model(deal(members, _stable_hash(messages), sample))  # type: ignore[arg-type]
+        known = self._askers.get((id(task), id(spec)))
+        if known is not None and known[0] is task and known[1] is spec:
+            return known[2]
+        request = Request((), spec.sampling(task.options), task.output.schema)
+        asker = Asker(spec, request, Keys(identity(spec), request))
+        self._askers[id(task), id(spec)] = (task, spec, asker)
+        return asker
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes a call when it turns out that one is needed."""
+
+    key: str
+    task: Task
+    asker: Asker
+    messages: tuple[Message, ...]
+    text: str
+    sample: int
+    current: Pass
+
+    def __call__(self) -> Call:
+        common = self.asker.request
+        request = Request(self.messages, common.sampling, common.schema, self.sample)
+        spec, current = self.asker.spec, self.current
+        return Call(self.key, self.task, spec, request, self.text, current.run_id, current.tally)
+
+
+_NO_TASK = Task("", "generator", (), "VARCHAR", "")
+
+
+def _rows(task: Task, columns: Sequence[pa.ChunkedArray], count: int) -> list[dict[str, Any]]:
+    names = [argument.name for argument in task.arguments]
+    if len(columns) != len(names):
+        raise OptionError(f"task {task.name!r} was changed by another connection: open the database again")
+    if not names:
+        return [{} for _ in range(count)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*(column.to_pylist() for column in columns), strict=True)]
+
+
+def _reader(task: Task) -> Callable[[str], str | None]:
+    """What a task's SQL gets to see of a response: the text, or JSON that is known to fit its type."""
+    if task.output.is_text:
+        return lambda response: response
+
+    def read(response: str) -> str | None:
+        try:
+            return task.output.read(response)
+        except ValueError:
+            return None
+
+    return read
+
+
+def _shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    call_id, response, status, error_kind, _, error, finish, model, messages, tokens_in, tokens_out, cached, cost = (
+        found
+    )
+    return {
+        "call_id": call_id,
+        "response": response,
+        "readable": reader(response) if response is not None and task.usable(status, error_kind) else None,
+        "prompt": messages,
+        "model": model,
+        "status": status,
+        "error_kind": error_kind,
+        "error": error,
+        "finish_reason": finish,
+        "input_tokens": tokens_in,
+        "output_tokens": tokens_out,
+        "cached_tokens": cached,
+        "cost": cost,
+    }
+
+
+def _unasked(reason: str) -> dict[str, Any]:
+    return {"error": reason, "error_kind": "invalid_request"}
+
+
+def _stable_hash(text: str) -> int:
+    import zlib
+
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,35 @@
+"""What a pass over a statement's rows does where the ledger has no answer: ask and go on, refuse, or wait."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from enum import Enum
+
+from distil_sql.engine import Tally
+
+
+class Mode(Enum):
+    """DEMAND asks and answers NULL at once; REPLAY refuses; BLOCKING asks and waits."""
+
+    DEMAND = "demand"
+    REPLAY = "replay"
+    BLOCKING = "blocking"
+
+
+class Missing(Exception):
+    """A replay met a call that the ledger does not hold: not an error, but the end of that attempt."""
+
+
+@dataclass
+class Pass:
+    """One pass; its token travels in the connection's variable `distil_pass`."""
+
+    mode: Mode
+    run_id: str
+    tally: Tally = field(default_factory=Tally)
+    counts_hits: bool = True
+    misses: int = 0
+    error: BaseException | None = None
+    keys: list[str] | None = None  # a list collects the keys of every call the pass needs
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
