@@ -19,6 +19,7 @@ from distil_sql.script.lexer import matching
 from distil_sql.task import Task, nearest
 from distil_sql.udf.macros import check_free, check_parse
 
+_ANYTHING = " any function"
 _OWN = {
     "": ("model", "sample"),
     "_n": ("n", "model", "sample"),
@@ -69,12 +70,12 @@ def _check_sql(statement: Sql, registry: Registry, known: set[str]) -> None:
     if any(token.is_word("MACRO", "FUNCTION") for token in statement.tokens[:5]):
         known |= defines
     if statement.tokens[0].is_word("LOAD", "INSTALL", "ATTACH"):
-        known.add("*")  # functions may come from anywhere now
+        known.add(_ANYTHING)  # functions may come from anywhere now
     for call in function_calls(statement.tokens):
         found = registry.function_task(call.name.name)
         if found is not None:
             _check_call(statement, registry, call, *found)
-        elif call.name.name.lower() not in known and "*" not in known and _is_expression(statement, call):
+        elif call.name.name.lower() not in known and _ANYTHING not in known and _is_expression(statement, call):
             hint = nearest(call.name.name, list(registry.functions()), cutoff=0.75)
             if hint:
                 message = f"there is no task or function {call.name.name!r}{hint}"
@@ -113,7 +114,7 @@ def _check_call(statement: Sql, registry: Registry, call: FunctionCall, task: Ta
 
 
 def _is_expression(statement: Sql, call: FunctionCall) -> bool:
-    """Whether `name(` is a function call, not a table with its columns (INSERT INTO t(a), CREATE TABLE t(a), x AS t(a))."""
+    """Whether `name(` is a function call, not a table with its columns (INSERT INTO t(a), x AS t(a))."""
     index = next(i for i, token in enumerate(statement.tokens) if token is call.name)
     before = statement.tokens[index - 1] if index else None
     close = matching(statement.tokens, index + 1)

@@ -97,7 +97,7 @@ class Session:
         written = {
             row[0]
             for row in self.root.execute(
-                "SELECT lower(function_name) FROM duckdb_functions() WHERE function_type = 'macro' AND schema_name = 'main'"
+                "SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'"
             ).fetchall()
         }
         for task in built_in_tasks():

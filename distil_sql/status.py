@@ -6,6 +6,7 @@ process can open the database while the run holds it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -33,6 +34,7 @@ class Line:
     note: str | None = None
     started_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None
+    result: tuple[list[str], list[tuple[object, ...]]] | None = None  # first rows of a statement that only reads
     tally: Tally = field(default_factory=Tally)
 
 
@@ -155,21 +157,17 @@ def write_sidecar(database: str, state: RunState) -> None:
     if path is None:
         return
     part = path.with_name(path.name + ".part")
-    try:
+    with contextlib.suppress(OSError):
         part.write_text(json.dumps(state.as_dict(), default=str), encoding="utf-8")
         part.replace(path)
-    except OSError:
-        pass
 
 
 def remove_sidecar(database: str) -> None:
     """Take the sidecar away when the run has ended: the tables tell the rest."""
     path = sidecar_path(database)
     if path is not None:
-        try:
+        with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-        except OSError:
-            pass
 
 
 def now() -> dt.datetime:

@@ -8,6 +8,7 @@ import time
 
 import click
 
+from distil_sql.pipeline.execute import MAX_SHOWN
 from distil_sql.status import Line, RunState, now
 
 _REDRAW_S, _PLAIN_EVERY_S = 0.2, 10.0
@@ -35,6 +36,7 @@ class Progress:
             ):
                 self._shown[line.statement_no] = line.state
                 self._print(ended(line, len(state.lines)))
+                self._result(line)
         current = state.current
         moment = time.monotonic()
         if current is None or moment - self._last < (_REDRAW_S if self._terminal else _PLAIN_EVERY_S):
@@ -70,6 +72,17 @@ class Progress:
         if failed:
             query = "SELECT task, error_kind, error, count(*) FROM distil.calls WHERE status = 'error' GROUP BY ALL"
             click.echo(f"{failed:,} calls failed and are NULL; why: {query}   (in {database})", err=True)
+
+    def _result(self, line: Line) -> None:
+        """The first rows of a SELECT, on stdout, where they can be piped."""
+        if line.result is None:
+            return
+        from distil_sql.cli.tables import show
+
+        columns, rows = line.result
+        show(columns, rows[:MAX_SHOWN])
+        if len(rows) > MAX_SHOWN:
+            click.echo(f"… (the first {MAX_SHOWN} rows)")
 
     def _print(self, text: str) -> None:
         self.end()

@@ -1,4 +1,4 @@
-"""`distil-sql status`: the latest run, from the tables, or from the sidecar while another process holds the database."""
+"""`distil-sql status`: the latest run, from the tables, or from the sidecar while another process runs it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Limits of one server: how many calls at once, how many a minute, how many tokens a minute.
 
 Every statement and thread that uses the server shares one `Limits`. Where the user gives no concurrency it is found:
-doubling until the server first says 429, then ×0.75 once a burst of rejections and +1 a round-trip's worth of answers
-(the additive increase, multiplicative decrease of Chiu and Jain, 1989). Used inside the event loop only.
+doubling until the server first says 429, then times 0.75 once a burst of rejections and +1 a round trip of answers (the
+additive increase, multiplicative decrease of Chiu and Jain, 1989). Used inside the event loop only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ START, CEILING = 16, 256
 
 
 class Bucket:
-    """A token bucket: `rate` a minute, at most one second's worth at a time, so that a window is never overrun."""
+    """A token bucket: `rate` a minute, at most one second's worth at once, so that no window is overrun."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_second = rate / 60
@@ -23,7 +23,7 @@ class Bucket:
         self._at = clock()
 
     def wait(self, amount: float) -> float:
-        """Seconds until `amount` may be taken; 0 means now. More than the bucket holds is let through when it is full."""
+        """Seconds until `amount` may be taken; 0 means now. More than the bucket holds passes when it is full."""
         now = self._clock()
         self.level = min(self.size, self.level + (now - self._at) * self.per_second)
         self._at = now

@@ -7,6 +7,7 @@ cannot be read may be asked for again.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -140,10 +141,8 @@ class Writer:
         ]
 
     def _rollback(self) -> None:
-        try:
+        with contextlib.suppress(duckdb.Error):  # the transaction may have ended itself
             self._cursor.execute("ROLLBACK")
-        except duckdb.Error:
-            pass  # the transaction ended itself
 
 
 def _unusable(task: Task, completion: Completion) -> CallError | None:
@@ -175,8 +174,8 @@ def parse_check(cursor: duckdb.DuckDBPyConnection, task: Task, responses: Sequen
     """For each response, None if the task's PARSE gives a value, else the reason."""
     value = parse_expression(task)
     query = (
-        f"SELECT ({value}) IS NULL FROM (SELECT unnest(?::VARCHAR[]) AS response, generate_subscripts(?::VARCHAR[], 1) AS i)"
-        " ORDER BY i"
+        f"SELECT ({value}) IS NULL FROM "
+        "(SELECT unnest(?::VARCHAR[]) AS response, generate_subscripts(?::VARCHAR[], 1) AS i) ORDER BY i"
     )
     found = cursor.execute(query, [list(responses), list(responses)]).fetchall()
     return [f"it does not parse as {task.returns}" if unread else None for (unread,) in found]

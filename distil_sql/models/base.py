@@ -67,7 +67,10 @@ class Completion:
 
 @dataclass(eq=False)
 class CallError(Exception):
-    """A call that got no answer. `fatal` means no other call on this model can succeed either (a wrong key, no such model)."""
+    """A call that got no answer.
+
+    `fatal` means that no other call on this model can succeed either: a wrong key, no such model.
+    """
 
     kind: ErrorKind
     message: str

@@ -1,6 +1,6 @@
-"""The options of CREATE MODEL, checked: `ModelSpec.read(name, options)` gives what the other rooms use.
+"""The options of CREATE MODEL, checked: `ModelSpec.read(name, options)` is what the other rooms use.
 
-The order of precedence (call argument > command-line flag > task > model > default) ends here: `sampling(task_options)`.
+The order of precedence (call argument > flag > task > model > default) ends here: `sampling(task_options)`.
 """
 
 from __future__ import annotations

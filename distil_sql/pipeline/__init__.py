@@ -191,7 +191,7 @@ def _line(statement: Statement) -> Line:
 
 
 def _session_statements(statements: Sequence[Statement]) -> list[int]:
-    """Numbers of the statements whose effect ended with the connection: settings, temporary tables and what fills them."""
+    """Numbers of the statements whose effect ended with the connection: settings, temporary tables, their rows."""
     temporary: set[str] = set()
     numbers = []
     for statement in statements:

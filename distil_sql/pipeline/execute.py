@@ -6,20 +6,25 @@ waits until all are in the ledger; replay runs the statement itself, verbatim, i
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import duckdb
 
 from distil_sql.check import apply_ddl, calls_tasks
 from distil_sql.errors import DistilError, Interrupted, OptionError
 from distil_sql.pipeline.faults import sql_error
 from distil_sql.script import Sql, Statement
-from distil_sql.script.anatomy import inner_select, is_transactional, transaction_verb
+from distil_sql.script.anatomy import inner_select, is_transactional, target, transaction_verb
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, now
 from distil_sql.udf.macros import PASS_VARIABLE
 from distil_sql.udf.passes import Missing, Mode, Pass
 
 MAX_PASSES = 6  # a task nested in a task takes one more each; what needs more will not settle
+MAX_SHOWN = 20  # rows of a SELECT that a run shows
 _ROWS_A_BATCH = 2048
+_SHOWN = ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SHOW", "SUMMARIZE", "EXPLAIN", "PIVOT", "UNPIVOT")
 
 
 class Executor:
@@ -138,7 +143,9 @@ class Executor:
 
     def _run_verbatim(self, statement: Sql, line: Line) -> None:
         if self._in_transaction or not is_transactional(statement):
-            self.con.execute(statement.text)
+            found = self.con.execute(statement.text)
+            if target(statement) is None and found.description and statement.verb in _SHOWN:
+                line.result = [column[0] for column in found.description], found.fetchmany(MAX_SHOWN + 1)
             self._done(line)
             return
         self.con.execute("BEGIN")
@@ -190,7 +197,7 @@ class Executor:
             parts.append(f"{line.tally.truncated} answers were cut at max_tokens")
         line.note = "; ".join(parts) or None
 
-    def _progress(self, line: Line):  # type: ignore[no-untyped-def]
+    def _progress(self, line: Line) -> Callable[[duckdb.DuckDBPyConnection], None]:
         """A hook that brings the status row up to date inside the ledger's own transactions, now and then."""
         last = [now()]
 
@@ -221,10 +228,8 @@ class Executor:
         raise type(cause)(f"{statement.source.file}:{statement.line}: {cause}")
 
     def _rollback(self) -> None:
-        try:
+        with contextlib.suppress(duckdb.Error):  # it may be over already
             self.con.execute("ROLLBACK")
-        except duckdb.Error:
-            pass  # it was over already
 
 
 class _Entered:
@@ -240,7 +245,5 @@ class _Entered:
 
     def __exit__(self, *_: object) -> None:
         self.executor.session.functions.leave(self.current)
-        try:
+        with contextlib.suppress(duckdb.Error):  # the connection may be closing, and the variable with it
             self.executor.con.execute(f"RESET VARIABLE {PASS_VARIABLE}")
-        except duckdb.Error:
-            pass  # the connection is closing, and the variable with it

@@ -27,7 +27,7 @@ _SOURCE = "source"
 
 @dataclass
 class Shown:
-    """What a preview shows of one statement: its rows, and the calls behind them (messages, response, status, error)."""
+    """One statement's rows, and the calls behind them: (messages, model, response, status, error)."""
 
     number: int
     label: str

@@ -26,7 +26,7 @@ class TemplateError(Exception):
 
 
 def as_text(value: Any) -> Any:
-    """How a value of a row reads in a prompt: NULL is empty, lists and structs are JSON, the rest is as SQL prints it."""
+    """How a value of a row reads in a prompt: NULL is empty, lists and structs are JSON, the rest as SQL prints it."""
     if isinstance(value, str):
         return value
     if value is None:

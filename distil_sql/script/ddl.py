@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from distil_sql.errors import OptionError
 from distil_sql.prompt.template import TemplateError
-from distil_sql.script.lexer import Token, matching, split_on_commas
+from distil_sql.script.lexer import Source, Token, matching, split_on_commas
 from distil_sql.script.statements import CreateModel, CreateTask, Drop, Sql, Statement
 from distil_sql.task import Argument, Task
 
@@ -146,7 +146,7 @@ class _Reader:
             options[name] = self.literal(rest)
         return options
 
-    def literal(self, tokens: list[Token]) -> object:
+    def literal(self, tokens: Sequence[Token]) -> object:
         """A value: string, number, TRUE, FALSE, NULL, bare word, [list], {struct}."""
         first = tokens[0]
         if first.text in ("[", "{"):
@@ -167,10 +167,10 @@ class _Reader:
             return _number(first.text)
         if first.kind == "quoted":
             return first.name
-        if first.kind == "word":
-            constants: dict[str, object] = {"TRUE": True, "FALSE": False, "NULL": None}
-            return constants.get(first.text.upper(), first.text)
-        self.fail(first, f"expected a value, not {first.text!r}")
+        if first.kind != "word":
+            self.fail(first, f"expected a value, not {first.text!r}")
+        constants: dict[str, object] = {"TRUE": True, "FALSE": False, "NULL": None}
+        return constants.get(first.text.upper(), first.text)
 
     def entry(self, group: list[Token]) -> tuple[str, object]:
         if len(group) < 3 or group[1].text not in (":", ":=", "=") or group[0].kind == "op":
@@ -232,14 +232,14 @@ class _Reader:
     def peek(self) -> Token | None:
         return self.tokens[self.index] if self.index < len(self.tokens) else None
 
-    def slice(self, tokens: tuple[Token, ...] | list[Token]) -> str:
+    def slice(self, tokens: Sequence[Token]) -> str:
         return self.statement.source.text[tokens[0].start : tokens[-1].end] if tokens else ""
 
     def fail(self, token: Token | None, message: str) -> NoReturn:
         raise self.statement.error(message, at=token.start if token else self.tokens[-1].end)
 
     @property
-    def base(self) -> tuple[int, str, int, tuple[Token, ...], object]:
+    def base(self) -> tuple[int, str, int, tuple[Token, ...], Source]:
         s = self.statement
         return s.number, s.text, s.offset, s.tokens, s.source
 

@@ -15,7 +15,7 @@ from distil_sql.task import Task
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement: its text without the closing semicolon, its offset in the script, and its tokens (script offsets)."""
+    """One statement: its text without the semicolon, its offset in the script, its tokens (with script offsets)."""
 
     number: int
     text: str

@@ -68,7 +68,9 @@ class Task:
             if names.count(name) > 1:
                 raise OptionError(f"argument {name!r} is given twice")
         for template in (self._prompt, self._system):
-            for variable in sorted(template.variables - set(names)) if template else ():
+            if template is None:
+                continue
+            for variable in sorted(template.variables - set(names)):
                 hint = nearest(variable, names)
                 raise TemplateError(
                     f"the {template.part} uses {variable!r}, which is no argument of the task{hint}",

@@ -1,7 +1,7 @@
 """What a task's RETURNS type asks of the model: a JSON schema, a line of instruction, and a reader of the answer.
 
-`Output("STRUCT(score INTEGER, reason VARCHAR)")` has `.schema` (None for text), `.hint` (the line appended to the system
-message) and `.read(response)`, which gives canonical JSON of exactly that shape or raises ValueError with the reason.
+`Output("STRUCT(score INTEGER, reason VARCHAR)")` has `.schema` (None for text), `.hint` (the line appended to the
+system message) and `.read(response)`, which gives canonical JSON of exactly that shape or raises ValueError.
 A type that is not a STRUCT or MAP is wrapped as `{"value": …}`, because servers want an object at the root.
 """
 

@@ -3,7 +3,7 @@
     python -m distil_sql.tiny.corpus 20      # print twenty training chats
 
 A chat whose user prompt hashes into one part in twenty is held out: ``chats(r, held=True)`` yields only those, and
-training none of them. The facts are the same in both parts; what is held out is the pairing of fact, wording and answer.
+training none of them. The facts are the same in both parts; held out is the pairing of fact, wording and answer.
 """
 
 from __future__ import annotations

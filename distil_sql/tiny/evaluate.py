@@ -2,8 +2,9 @@
 
     python -m distil_sql.tiny.evaluate [--model tiny.gguf] [--each 40] [--show 2]
 
-An answer counts only if it is exactly one of the right answers' forms (for a list or a sentence: if it is a right one), a JSON reply only if it
-equals the right object; of the judge's verdict only the score is compared.
+A free answer counts only if it is exactly one form of the right answer (a list or a sentence: if it is a right one), a
+JSON reply only if it equals the right object. Of the judge's verdict the score is compared. At the end the judge grades
+tiny's own answers, sampled at temperature 1, to the same instructions.
 """
 
 from __future__ import annotations
@@ -14,38 +15,42 @@ import random
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from . import path
-from .corpus import FORMS, Chat, chats, judge, render
+from .chat import Chat, json_chat, render
+from .corpus import FORMS, chats
 from .item import Item
+from .judging import JUDGE, LAYOUT
 
-Complete = Callable[[str, str], str]  # system, user → reply
+
+class Complete(Protocol):
+    def __call__(self, system: str, user: str, temperature: float = 0.0) -> str: ...
 
 
-def loaded(file: Path) -> Complete:
-    """A greedy completion function over the model in ``file``."""
+def loaded(file: Path, seed: int = 1) -> Complete:
+    """A completion function over the model in ``file``."""
     import llama_cpp.llama_cpp as low
     from llama_cpp import Llama
 
     defaults = low.llama_model_default_params
 
-    def portable() -> Any:  # ggml's AMX kernels, an "extra buffer", crash on some machines with 0.3.36
+    def portable() -> Any:  # ggml's AMX kernels are an "extra buffer"; as gcc 12 builds 0.3.36 they crash
         params = defaults()
         params.use_extra_bufts = False
         return params
 
     low.llama_model_default_params = portable
     try:
-        model: Any = Llama(str(file), n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
+        model: Any = Llama(str(file), n_ctx=512, n_threads=1, n_threads_batch=1, seed=seed, verbose=False)
     finally:
         low.llama_model_default_params = defaults
 
-    def complete(system: str, user: str) -> str:
+    def complete(system: str, user: str, temperature: float = 0.0) -> str:
         ids = model.tokenize(render(system, user).encode(), add_bos=False, special=True)
-        text: str = model.create_completion(ids, temperature=0.0, max_tokens=80)["choices"][0]["text"]
+        text: str = model.create_completion(ids, temperature=temperature, max_tokens=80)["choices"][0]["text"]
         return text
 
     return complete
@@ -61,75 +66,83 @@ def answered(item: Item, text: str) -> bool:
     return text.rstrip(".") in {item.answer(form).rstrip(".") for form in item.forms}
 
 
-def _object(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
 def right(chat: Chat, text: str) -> bool:
     """Whether the reply is right for what the chat asks."""
     if chat.score:
         found = re.search(r'(?:"score"|"value"|"rating"|"grade"|Rating): (\d)', text)
         return found is not None and int(found[1]) == chat.score
-    if chat.skill == "typed_value" and chat.item is not None:
-        got, key = _object(text), next(iter(json.loads(chat.reply)))
-        if not isinstance(got, dict) or set(got) != {key}:
-            return False
-        value = got[key]
-        if isinstance(value, list):
-            return len(value) == len(set(value)) == chat.item.need and set(value) <= set(chat.item.accept)
-        return json.loads(chat.reply)[key] == value or (isinstance(value, str) and answered(chat.item, value))
-    if chat.reply.startswith("{"):
-        return bool(_object(text) == json.loads(chat.reply))
-    return answered(chat.item, text) if chat.item else text == chat.reply
+    if not chat.reply.startswith("{"):
+        return answered(chat.item, text) if chat.item else text == chat.reply
+    wanted = json.loads(chat.reply)
+    try:
+        got = json.loads(text)
+    except ValueError:
+        return False
+    if got == wanted or chat.skill != "typed_value" or chat.item is None:
+        return bool(got == wanted)
+    if not isinstance(got, dict) or set(got) != set(wanted):
+        return False
+    value = next(iter(got.values()))
+    return answered(chat.item, " ".join(value) if isinstance(value, list) else str(value))
 
 
-def sample(form: int, count: int, each: int, seed: int) -> dict[str, list[Chat]]:
-    """Held-out chats of one of corpus.FORMS by skill: ``each`` of a skill, at most ``count`` drawn."""
-    found: dict[str, list[Chat]] = defaultdict(list)
-    source, seen = chats(random.Random(seed), held=True, form=form), set()
-    for _ in range(count):
-        c = next(source)
-        if len(found[c.skill]) < each and (c.system, c.user) not in seen:
-            seen.add((c.system, c.user))
-            found[c.skill].append(c)
-    return dict(sorted(found.items()))
+def sample(form: str, each: int, seed: int) -> dict[str, list[Chat]]:
+    """Held-out chats of one of corpus.FORMS by skill, ``each`` of a skill, none twice."""
+    found: dict[str, dict[tuple[str, str], Chat]] = defaultdict(dict)
+    for c in islice(chats(random.Random(seed), held=True, form=form), 150 * each):
+        if len(found[c.skill]) < each:
+            found[c.skill].setdefault((c.system, c.user), c)
+    return {skill: list(found[skill].values()) for skill in sorted(found)}
+
+
+def given_score(text: str) -> int:
+    found = re.search(r'"score": (\d)', text)
+    return int(found[1]) if found else 0
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def mean(scores: list[int]) -> str:
+    return f"{sum(scores) / max(1, len(scores)):.2f} on average ({len(scores)})"
 
 
 def main() -> None:
     p = argparse.ArgumentParser(description="Measure the embedded model on held-out prompts.")
     p.add_argument("--model", type=Path, default=path())
-    p.add_argument("--each", type=int, default=40, help="prompts of a skill; ten times as many of the judge")
+    p.add_argument(
+        "--each", type=int, default=40, help="prompts of a skill; of each form of judging, five times as many"
+    )
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--show", type=int, default=0, help="wrong replies to print for a skill")
     a = p.parse_args()
-    complete = loaded(a.model)
+    complete = loaded(a.model, a.seed)
     verdicts: dict[int, list[int]] = defaultdict(list)
-    say = sys.stdout.write
-    for form, (_, make) in enumerate(FORMS):
+    own: dict[bool, list[int]] = {True: [], False: []}
+    for form in (make.__name__ for make in FORMS):
         total = good = 0
-        for skill, found in sample(form, 4000, a.each * (10 if make is judge else 1), a.seed).items():
-            wrong = []
-            for c in found:
-                text = complete(c.system, c.user)
-                if not right(c, text):
-                    wrong.append((c, text))
-                score = re.search(r'"score": (\d)', text)
-                if c.skill == "judge" and score:
-                    verdicts[c.score].append(int(score[1]))
-            total, good = total + len(found), good + len(found) - len(wrong)
-            say(
-                f"{make.__name__:13} {skill:16} {len(found) - len(wrong):4} of {len(found):4}  {100 - 100 * len(wrong) / len(found):5.1f}%\n"
-            )
+        for skill, found in sample(form, a.each * (5 if form == "judge" else 1), a.seed).items():
+            replies = [(c, complete(c.system, c.user)) for c in found]
+            wrong = [(c, text) for c, text in replies if not right(c, text)]
+            n = len(found) - len(wrong)
+            total, good = total + len(found), good + n
+            say(f"{form:13} {skill:16} {n:4} of {len(found):4}  {100 * n / len(found):5.1f}%")
             for c, text in wrong[: a.show]:
-                say(f"      {c.system!r} {c.user!r}\n      got {text!r}, right is {c.reply!r}\n")
-        say(f"{make.__name__:13} {'all':16} {good:4} of {total:4}  {100 * good / total:5.1f}%\n")
+                say(f"      {c.system!r} {c.user!r}\n      got {text!r}, right is {c.reply!r}")
+            for c, text in replies:
+                if skill == "judge":
+                    verdicts[c.score].append(given_score(text))
+                elif form == "generation" and c.item is not None:
+                    answer = complete(c.system, c.user, temperature=1.0)
+                    asked = json_chat("", JUDGE, '{"score": integer, "reason": string}', "", {})
+                    verdict = complete(asked.system, LAYOUT.format(i=c.user, a=answer))
+                    own[answered(c.item, answer)].append(given_score(verdict))
+        say(f"{form:13} {'all':16} {good:4} of {total:4}  {100 * good / total:5.1f}%")
     for score in sorted(verdicts):
-        say(
-            f"answers that deserve {score}: {len(verdicts[score])}, the judge gives {sum(verdicts[score]) / len(verdicts[score]):.2f} on average\n"
-        )
+        say(f"answers that deserve {score}: the judge gives {mean(verdicts[score])}")
+    say(f"tiny's own answers at temperature 1, right: {mean(own[True])}; wrong: {mean(own[False])}")
 
 
 if __name__ == "__main__":

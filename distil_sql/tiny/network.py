@@ -24,7 +24,7 @@ PROMPT_SHARE, PROMPT_WEIGHT = 0.08, 0.3  # of the prompt's tokens, how many are 
 Batch = tuple[Tensor, Tensor]  # token ids and the weight of predicting each, both (rows, length)
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]
     def __init__(self, s: Shape) -> None:
         super().__init__()
         self.s, kv = s, s.kv_heads * s.head_width
@@ -62,7 +62,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (torch.baddbmm(mask, q, k.transpose(1, 2), alpha=wide**-0.5).softmax(-1) @ v).view(rows, heads, length, wide)
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc]
     cos: Tensor
     sin: Tensor
 

@@ -4,8 +4,7 @@
     vocab.encode("<|im_start|>user\\nWhat is 3 + 4?<|im_end|>", special=True)
 
 Pieces are made of a word with the space before it, or of punctuation; digits and newlines stand alone. Since no piece
-crosses such a boundary, encoding chunk by chunk gives what llama.cpp gets by merging over the whole text, and each chunk
-is encoded once.
+crosses such a boundary, encoding chunk by chunk gives what llama.cpp gets by merging over the whole text.
 """
 
 from __future__ import annotations

@@ -79,15 +79,8 @@ class Functions:
             ("distil_prompt", self._show_prompt, "VARCHAR"),
         )
         for name, function, returns in made:
-            root.create_function(
-                name,
-                function,
-                None,  # type: ignore[arg-type]  # any arguments
-                returns,  # type: ignore[arg-type]
-                type="arrow",  # type: ignore[arg-type]
-                null_handling="special",  # type: ignore[arg-type]
-                side_effects=False,
-            )
+            create: Callable[..., object] = root.create_function  # the stubs know only the enums' own types
+            create(name, function, None, returns, type="arrow", null_handling="special", side_effects=False)
 
     def enter(self, current: Pass) -> None:
         """Make a pass known, so that a connection can name its token."""
@@ -105,7 +98,7 @@ class Functions:
         read: dict[str, str | None] = {}
         for key, answer in answers.items():
             usable = answer[1] is not None and task.usable(answer[2], answer[3])
-            read[key] = reader(answer[1]) if usable else None  # type: ignore[arg-type]
+            read[key] = reader(answer[1]) if usable else None
         values = [[read.get(key) for key in row.keys] if row.reason is None else None for row in asked]
         return pa.array(values if rows else [], pa.list_(pa.string()))
 
