@@ -16,6 +16,7 @@ from distil_sql.errors import DistilError, Interrupted
 @database_option
 @click.option("--generator", metavar="MODEL", help="Model for generator tasks, in place of the one named 'generator'.")
 @click.option("--labeller", metavar="MODEL", help="Model for labeller tasks, in place of the one named 'labeller'.")
+@click.option("--model", metavar="MODEL", help="Model for both kinds.")
 @click.option(
     "--on-error",
     type=click.Choice(["null", "fail"]),
@@ -32,7 +33,7 @@ from distil_sql.errors import DistilError, Interrupted
 )
 @click.option("--restart", is_flag=True, help="Begin at the first statement, even if the last run did not finish.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def command(script: str, database: str, quiet: bool, **options: Any) -> None:
+def command(script: str, database: str, quiet: bool, model: str | None, **options: Any) -> None:
     """Run the pipeline SCRIPT in a DuckDB file.
 
     Every finished call is kept. After a stop of any kind the same command goes on where it was: statements that are
@@ -41,6 +42,8 @@ def command(script: str, database: str, quiet: bool, **options: Any) -> None:
     from distil_sql.cli.progress import Progress
     from distil_sql.pipeline import RunOptions, read_source, run
 
+    for kind in ("generator", "labeller"):
+        options[kind] = options[kind] or model
     progress = Progress(quiet=quiet)
     read_source(_path(script))
     try:

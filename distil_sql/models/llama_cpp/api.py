@@ -100,6 +100,10 @@ class Weights:
         kv_heads = max(1, _L.llama_model_n_head_kv(self._model))
         return int(_L.llama_model_n_layer(self._model) * kv_heads * (key + value) * 2)
 
+    def score_bytes(self, cells: int) -> int:
+        """Bytes of attention scores that a full decode over so many cells takes without flash attention."""
+        return int(_L.llama_model_n_head(self._model) * cells * BATCH * 4)
+
     def control_texts(self) -> dict[str, tuple[int, bool]]:
         """How control tokens are spelled: text -> (token, whether it takes the white space after it)."""
         kinds = _L.LLAMA_TOKEN_ATTR_CONTROL | _L.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -155,7 +159,7 @@ class Weights:
             raise LlamaError("llama.cpp refuses the grammar made from the schema")
         return Grammar(sampler)
 
-    def context(self, *, sequences: int, cells: int, threads: int, flash_attention: bool = True) -> Context:
+    def context(self, *, sequences: int, cells: int, threads: int, flash_attention: bool) -> Context:
         """Room for `sequences` of `cells` tokens each."""
         return Context(self._model, self.n_vocab, sequences, cells, threads, flash_attention)
 

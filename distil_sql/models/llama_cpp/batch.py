@@ -3,9 +3,9 @@
 `submit(row)`, then `step()` while `busy`; all in one thread. A slot keeps its tokens after its row has left, so that
 the next row with the same beginning (a system text, another sample of a prompt) computes only the rest.
 
-The bits of a row's answer do not depend on its neighbours (CPU, flash attention, weights of q8_0 or q4_0). Two of
-ggml's paths would break that, and no batch here takes them: attention over tiles (64 tokens of one sequence or more in
-a decode) and over split keys (one token alone, 512 cells or more; with f16 weights any token alone).
+With weights of q8_0 or q4_0, or unquantised ones, the bits of a row's answer on a CPU do not depend on its neighbours
+(`plan` says how), as long as flash attention is off: it computes single tokens otherwise than several, and on CPUs is
+slower besides.
 """
 
 from __future__ import annotations
@@ -14,17 +14,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from distil_sql.models.base import CallError
-from distil_sql.models.llama_cpp.api import BATCH, Context, LlamaError, Weights
+from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
 from distil_sql.models.llama_cpp.memory import available_bytes
 from distil_sql.models.llama_cpp.options import LlamaOptions, processors
-from distil_sql.models.llama_cpp.plan import Part, plan
+from distil_sql.models.llama_cpp.plan import FEWEST, Part, answers, prompts
 from distil_sql.models.llama_cpp.rows import Row, Slot, common
-
-CHUNK = 63
-"""Most tokens of one prompt in one decode on a CPU."""
-
-ALONE = 255
-"""Cells below which a token may be decoded alone (llama.cpp counts cells in 256s, the split path begins at 512)."""
 
 WORTH_COPYING = 16
 """Shared tokens from which copying another slot's cells beats computing them again."""
@@ -39,8 +33,8 @@ class Batch:
     def __init__(self, weights: Weights, options: LlamaOptions) -> None:
         self._weights, self._options = weights, options
         self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
-        self._chunk = CHUNK if options.gpu_layers == 0 else BATCH
-        self._alone = (ALONE if weights.quantised else 0) if weights.trimmable else None
+        flash = options.flash_attention
+        self._flash = options.gpu_layers != 0 if flash is None else flash
         self._context: Context | None = None
         self._slots: list[Slot] = []
         self._waiting: deque[Row] = deque()
@@ -63,13 +57,13 @@ class Batch:
         self._waiting.append(row)
 
     def step(self) -> None:
-        """Let rows in, decode once, choose each running row's next token."""
+        """Let rows in, read from their prompts, decode every running row's last token and choose its next."""
         self._drop_cancelled()
         self._admit()
         self._share()
-        parts = plan(self._slots, chunk=self._chunk, alone=self._alone)
-        if parts and self._context is not None and not self._aborted:
-            self._decode(self._context, parts)
+        self._decode(prompts(self._slots))
+        trimmable = self._weights.trimmable
+        self._decode(answers(self._slots, pad_holes=trimmable, pad_lone=trimmable and not self._weights.quantised))
 
     def abort(self) -> None:
         self._aborted = True
@@ -135,7 +129,7 @@ class Batch:
             sequences=sequences,
             cells=cells,
             threads=self._options.threads or processors(),
-            flash_attention=self._options.flash_attention,
+            flash_attention=self._flash,
         )
         self._slots = [Slot(sequence) for sequence in range(sequences)]
         if self._aborted:
@@ -145,69 +139,71 @@ class Batch:
         memory = available_bytes()
         if memory is None:
             return wanted
-        return min(wanted, int(memory * MEMORY_SHARE) // (cells * self._weights.cell_bytes()))
+        free = int(memory * MEMORY_SHARE) - (0 if self._flash else self._weights.score_bytes(cells))
+        return max(0, min(wanted, free // (cells * self._weights.cell_bytes())))
 
     def _place(self, row: Row, idle: Sequence[Slot]) -> None:
         """Give a row the idle slot that knows most of its prompt, or one that will copy a busy slot that knows more."""
-        prompt = row.tokens[:-1]  # the last token is always decoded: the answer starts from its logits
-        slot = max(idle, key=lambda slot: (common(slot.cells, prompt), -slot.sequence))
-        busy = [other for other in self._slots if other.row]
-        donor = max(busy, key=lambda other: common(other.expected, prompt), default=None)
-        if donor and donor.row and common(donor.expected, prompt) >= common(slot.cells, prompt) + WORTH_COPYING:
-            slot.waits_for = (donor, donor.row)
+        prompt = _reusable(row)
+        slot = max(idle, key=lambda slot: (slot.knows(prompt), -slot.sequence))
+        known = slot.knows(prompt)
+        donor = max((s for s in self._slots if s.row), key=lambda s: s.will_know(prompt), default=None)
         slot.row = row
-        if slot.waits_for is None:
-            self._begin(slot, common(slot.cells, prompt))
+        if donor and donor.row and self._weights.trimmable and donor.will_know(prompt) >= known + WORTH_COPYING:
+            slot.waits_for = (donor, donor.row)
+        else:
+            self._begin(slot, known)
 
     def _share(self) -> None:
         """Copy the beginnings that slots have been waiting for."""
         for slot in self._slots:
             if slot.waits_for is None or slot.row is None or self._context is None:
                 continue
-            (donor, row), prompt = slot.waits_for, slot.row.tokens[:-1]
-            here, there = common(slot.cells, prompt), common(donor.cells, prompt)
-            if donor.row is row and row.next is None and there < common(row.tokens, prompt):
-                continue
+            (donor, row), prompt = slot.waits_for, _reusable(slot.row)
+            here, there = slot.knows(prompt), donor.knows(prompt)
+            if donor.row is row and there < donor.will_know(prompt):
+                continue  # still reading
             slot.waits_for = None
-            if self._weights.trimmable and there >= here + WORTH_COPYING:
+            if there >= here + WORTH_COPYING:
                 self._context.copy(donor.sequence, slot.sequence)
                 slot.cells, here = list(donor.cells), there
             self._begin(slot, here)
 
     def _begin(self, slot: Slot, known: int) -> None:
         """Keep the first `known` tokens of a slot's cells, where this kind of model can keep a part."""
-        assert slot.row is not None
-        assert self._context is not None
-        if known == len(slot.cells):
-            pass
-        elif self._weights.trimmable and known and self._context.trim(slot.sequence, known):
-            del slot.cells[known:]
-        else:
+        if slot.row is None or self._context is None:
+            return
+        if not (known and self._weights.trimmable and self._context.trim(slot.sequence, known)):
             self._context.trim(slot.sequence, 0)
-            slot.cells, known = [], 0
-        slot.row.cached = known
+            known = 0
+        del slot.cells[known:]
+        slot.prompt = slot.row.cached = known
 
     # --- decoding
 
-    def _decode(self, context: Context, parts: Sequence[Part]) -> None:
+    def _decode(self, parts: Sequence[Part]) -> None:
+        context = self._context
+        if not parts or context is None or self._aborted:
+            return
         for part in parts:
             if part.padding and len(part.slot.cells) == context.cells:
-                context.trim(part.slot.sequence, len(part.slot.cells) - 1)
                 part.slot.cells.pop()
+                context.trim(part.slot.sequence, len(part.slot.cells))
         code = context.decode([(p.slot.sequence, len(p.slot.cells), p.tokens, p.output) for p in parts])
-        if code and not self._aborted:
-            self._spoil(context, parts, code)
         if code:
+            if not self._aborted:
+                self._spoil(context, parts, code)
             return
         last = -1
         for part in parts:
-            last += len(part.tokens)
+            slot, last = part.slot, last + len(part.tokens)
             if part.padding:
-                context.trim(part.slot.sequence, len(part.slot.cells))
+                context.trim(slot.sequence, len(slot.cells))
                 continue
-            part.slot.cells.extend(part.tokens)
+            slot.prompt += len(part.tokens) if slot.reading else 0
+            slot.cells.extend(part.tokens)
             if part.output:
-                self._choose(part.slot, context, last)
+                self._choose(slot, context, last)
 
     def _choose(self, slot: Slot, context: Context, index: int) -> None:
         """The next token of a row, from the logits at `index` of the last decode."""
@@ -239,10 +235,15 @@ class Batch:
         """A decode failed: its rows end with an error, and nothing of their cells is believed."""
         for part in parts:
             context.trim(part.slot.sequence, 0)
-            part.slot.cells = []
+            part.slot.cells, part.slot.prompt = [], 0
             if part.slot.row is not None:
                 part.slot.row.error = CallError("server", f"llama.cpp could not decode a batch (code {code})")
                 self._leave(part.slot)
+
+
+def _reusable(row: Row) -> Sequence[int]:
+    """What of a prompt need not be computed: all but the tokens that a last decode must have, to give the answer."""
+    return row.tokens[:-FEWEST]
 
 
 def _rounded(cells: int) -> int:

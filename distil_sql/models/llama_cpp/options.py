@@ -30,6 +30,7 @@ class LlamaOptions:
     concurrency: sequences decoded together. threads: None is all processors this process may use.
     gpu_layers: layers to put on a GPU (-1: all), where llama.cpp was built for one.
     context: most tokens of one prompt with its answer; None is as many as the prompts need and memory has.
+    flash_attention: None is on a GPU only; on a CPU it is slower, and makes answers depend on what else is running.
     prompt_format: a name of `distil_sql.prompt.formats` or a Jinja chat template; None is the file's own template.
     """
 
@@ -39,7 +40,7 @@ class LlamaOptions:
     gpu_layers: int = 0
     context: int | None = None
     prompt_format: str | None = None
-    flash_attention: bool = True
+    flash_attention: bool | None = None
     mmap: bool = True
 
     @classmethod

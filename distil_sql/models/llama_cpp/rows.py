@@ -62,6 +62,8 @@ class Slot:
 
     sequence: int
     cells: list[int] = field(default_factory=list)
+    prompt: int = 0
+    """How many of the cells were read as a prompt; those of an answer were computed otherwise, and are not reused."""
     row: Row | None = None
     waits_for: tuple[Slot, Row] | None = None
     """Another slot that is reading the beginning of this row's prompt, to be copied when it has."""
@@ -74,10 +76,13 @@ class Slot:
     def unread(self) -> int:
         return len(self.row.tokens) - len(self.cells) if self.row else 0
 
-    @property
-    def expected(self) -> list[int]:
-        """The tokens that its cells hold, or will when the prompt is read."""
-        return self.row.tokens if self.row and self.row.next is None else self.cells
+    def knows(self, prompt: Sequence[int]) -> int:
+        """How many of a prompt's first tokens need not be computed again."""
+        return common(self.cells[: self.prompt], prompt)
+
+    def will_know(self, prompt: Sequence[int]) -> int:
+        """The same for when the slot's own prompt has been read."""
+        return self.knows(prompt) if self.row is None else common(self.row.tokens, prompt)
 
 
 def common(left: Sequence[int], right: Sequence[int]) -> int:
