@@ -98,7 +98,7 @@ class Registry:
         if old is not None and not replace_it:
             raise OptionError(f"model {spec.name!r} exists: say CREATE OR REPLACE MODEL, or IF NOT EXISTS")
         for member in spec.options.get("models") or [] if spec.type == "pool" else []:  # type: ignore[attr-defined]
-            if self.model(member).type == "pool":
+            if self.model(member).type == "pool" or member.lower() == spec.name.lower():
                 raise OptionError(f"pool {spec.name!r} cannot hold another pool, {member!r}")
         if old is not None:
             same = (old.type, dict(old.options)) == (spec.type, dict(spec.options))

@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,30 +87,17 @@ class Journal:
         script: str,
         script_hash: str,
         lines: Sequence[Line],
-        *,
-        keep: Sequence[int],
-        restart: bool = False,
+        skip: Container[int] = (),
     ) -> Journal:
-        """Start a run, or go on with the last one of this script if it did not finish.
-
-        `keep` are the statement numbers that a resumed run must repeat (session settings); every other one that is
-        done already is `skipped`. One transaction, so that a kill leaves either run whole.
-        """
+        """Start a run whose statements numbered in `skip` are done already; one transaction, so a kill leaves it whole."""
         run_id = str(uuid.uuid4())
         con.execute("BEGIN")
-        last = con.execute(
-            "SELECT run_id::VARCHAR, state FROM distil.runs WHERE script_hash = ? ORDER BY started_at DESC LIMIT 1",
-            [script_hash],
-        ).fetchone()
         # whatever still says `running` was killed: nobody else can have this database open
         con.execute("UPDATE distil.runs SET state = 'interrupted', finished_at = ? WHERE state = 'running'", [now()])
         con.execute("UPDATE distil.status SET state = 'interrupted', finished_at = ? WHERE state = 'running'", [now()])
-        if last is not None and last[1] != "done" and not restart:
-            query = "SELECT statement_no FROM distil.status WHERE run_id = ? AND state IN ('done', 'skipped')"
-            finished = {row[0] for row in con.execute(query, [last[0]]).fetchall()}
-            for line in lines:
-                if line.statement_no in finished and line.statement_no not in keep:
-                    line.state = "skipped"
+        for line in lines:
+            if line.statement_no in skip:
+                line.state = "skipped"
         state = RunState(run_id, script, "running", list(lines), now())
         con.execute(
             "INSERT INTO distil.runs VALUES (?, ?, ?, 'running', NULL, ?, NULL)",
@@ -144,6 +131,18 @@ class Journal:
             "UPDATE distil.runs SET state = ?, error = ?, finished_at = ? WHERE run_id = ?",
             [state, error, now(), self.state.run_id],
         )
+
+
+def done_before(con: duckdb.DuckDBPyConnection, script_hash: str) -> set[int]:
+    """Numbers of the statements that the last run of this script finished, if that run itself did not finish."""
+    last = con.execute(
+        "SELECT run_id::VARCHAR, state FROM distil.runs WHERE script_hash = ? ORDER BY started_at DESC LIMIT 1",
+        [script_hash],
+    ).fetchone()
+    if last is None or last[1] == "done":
+        return set()
+    query = "SELECT statement_no FROM distil.status WHERE run_id = ? AND state IN ('done', 'skipped')"
+    return {row[0] for row in con.execute(query, [last[0]]).fetchall()}
 
 
 def sidecar_path(database: str) -> Path | None:

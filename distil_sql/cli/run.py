@@ -50,8 +50,10 @@ def command(script: str, database: str, quiet: bool, model: str | None, **option
         state = run(_path(script), database, RunOptions(**options), progress.show)
     except Interrupted:
         progress.end()
-        again = f"distil-sql run {shlex.quote(script)} -d {shlex.quote(database)}"
-        raise Interrupted(f"interrupted; everything finished is kept. To go on: {again}") from None
+        again = ["distil-sql", "run", script, "-d", database]
+        for role in ("generator", "labeller"):  # with another model it would be another run
+            again += [f"--{role}", options[role]] if options[role] else []
+        raise Interrupted(f"interrupted; everything finished is kept. To go on: {shlex.join(again)}") from None
     except DistilError:
         progress.end()
         raise

@@ -81,9 +81,16 @@ def _from_tables(database: str) -> dict[str, Any] | None:
             if not run:
                 return None
             query = "SELECT * EXCLUDE (run_id) FROM distil.status WHERE run_id = ? ORDER BY statement_no"
-            return {**run[0], "statements": _rows(con, query, [run[0]["run_id"]])}
+            return _as_found({**run[0], "statements": _rows(con, query, [run[0]["run_id"]])})
     except duckdb.Error as error:
         raise database_error(database, error) from None
+
+
+def _as_found(run: dict[str, Any]) -> dict[str, Any]:
+    """A run that was killed still says `running`, but whoever holds the file now, it is not that run."""
+    for row in (run, *run["statements"]):
+        row["state"] = "interrupted" if row["state"] == "running" else row["state"]
+    return run
 
 
 def _rows(con: Any, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:

@@ -42,12 +42,22 @@ class Policy:
         """The error that ends the run after this outcome, or None to go on."""
         if outcome.status == "ok":
             return None
-        tally, last = call.tally, f"task {outcome.task!r} failed on a row ({outcome.error_kind}): {outcome.error}"
+        last = f"task {outcome.task!r} failed on a row ({outcome.error_kind}): {outcome.error}"
+        return self._judge(call.tally.failed, call.tally.done, last)
+
+    def verdict_on_hits(self, tally: Tally, task: str) -> RunError | None:
+        """The same for rows whose failure the ledger holds from an earlier run: they fail as new ones do."""
+        if not tally.failed_hits:
+            return None
+        last = f"task {task!r} failed on rows of an earlier run that are not asked again: see distil.calls"
+        return self._judge(tally.failed + tally.failed_hits, tally.done + tally.hits, last)
+
+    def _judge(self, failed: int, of: int, last: str) -> RunError | None:
         if self.on_error == "fail":
             return RunError(last)
-        if tally.done >= self.after and tally.failed > self.max_error_ratio * tally.done:
+        if of >= self.after and failed > self.max_error_ratio * of:
             allowed = f"--max-error-ratio {self.max_error_ratio:g} allows"
-            return RunError(f"{tally.failed} of {tally.done} calls failed, more than {allowed}; {last}")
+            return RunError(f"{failed} of {of} calls failed, more than {allowed}; {last}")
         return None
 
 
@@ -58,9 +68,10 @@ class Engine:
         self.policy = Policy()
         self._pending: dict[str, Call] = {}
         self._changed = threading.Condition()
+        self._recovering = threading.Lock()
         self._failure: DistilError | None = None
         self._lanes: dict[tuple[str, ...], Lane] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = _new_loop()
         self._loop.set_exception_handler(self._loop_failed)
         self._thread = threading.Thread(target=self._run_loop, name="distil-engine", daemon=True)
         self._thread.start()
@@ -108,6 +119,8 @@ class Engine:
         with self._changed:
             for call in calls:
                 while not call.done:
+                    if call.stopped is not None:
+                        raise call.stopped
                     self._raise_failure()
                     self._changed.wait(_TICK_S)
 
@@ -137,19 +150,25 @@ class Engine:
 
     def recover(self) -> DistilError | None:
         """After a stop: wait until what was in flight has landed or been cancelled, and be ready for new calls."""
-        failure = self._failure
-        if failure is None:
-            return None
-        deadline = time.monotonic() + GRACE_S
+        with self._recovering:
+            failure = self._failure
+            if failure is None:
+                return None
+            deadline = time.monotonic() + GRACE_S
+            with self._changed:
+                while self._pending and time.monotonic() < deadline:
+                    self._changed.wait(0.05)
+            asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=10)
+            self._writer.flush()
+            with self._changed:
+                self._forget(list(self._pending.values()))
+                self._failure = None
+            return failure
+
+    def check(self) -> None:
+        """Raise what stopped the engine, if it is stopped."""
         with self._changed:
-            while self._pending and time.monotonic() < deadline:
-                self._changed.wait(0.05)
-        asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=10)
-        self._writer.flush()
-        with self._changed:
-            self._pending.clear()
-            self._failure = None
-        return failure
+            self._raise_failure()
 
     def on_commit(self, hook: Callable[[duckdb.DuckDBPyConnection], None] | None) -> None:
         """A function that joins every ledger transaction (progress rows), or None."""
@@ -190,9 +209,9 @@ class Engine:
 
     def _finished(self, call: Call, completion: Completion | None, error: CallError | None) -> None:
         if error is not None and error.fatal:
-            with self._changed:
-                self._pending.pop(call.key, None)  # not an answer: a later run asks it
             self.fail(ModelError(f"model {call.model.name!r}: {error.message}"))
+            with self._changed:
+                self._forget([call])  # not an answer: a later run asks it
             return
         self._writer.put(call, completion, error)
 
@@ -201,21 +220,26 @@ class Engine:
         self._loop.call_soon_threadsafe(lane.add_first, call)
 
     def _let_go(self, settled: Sequence[tuple[Call, Outcome]]) -> None:
+        for call, outcome in settled:  # before they are let go: the last call of all may be the one that stops the run
+            if (verdict := self.policy.verdict(call, outcome)) is not None:
+                self.fail(verdict)
         with self._changed:
             for call, _ in settled:
                 call.done = True
                 self._pending.pop(call.key, None)
             self._changed.notify_all()
-        for call, outcome in settled:
-            if (verdict := self.policy.verdict(call, outcome)) is not None:
-                self.fail(verdict)
 
     def _drop_queued(self) -> None:
         dropped = [call for lane in self._lanes.values() for call in lane.drop_queued()]
         with self._changed:
-            for call in dropped:
-                self._pending.pop(call.key, None)
-            self._changed.notify_all()
+            self._forget(dropped)
+
+    def _forget(self, calls: Sequence[Call]) -> None:
+        """These will not be answered: whoever waits for one hears why. The lock is held."""
+        for call in calls:
+            call.stopped = self._failure or Interrupted("interrupted")
+            self._pending.pop(call.key, None)
+        self._changed.notify_all()
 
     async def _close_lanes(self) -> None:
         lanes, self._lanes = list(self._lanes.values()), {}
@@ -235,6 +259,15 @@ class Engine:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where there is one: half the cost of a call is the loop's."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _as_distil(error: Exception) -> DistilError:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from distil_sql.errors import DistilError
 from distil_sql.ledger import Outcome
 from distil_sql.models.base import CallError, Completion, Message, Request
 from distil_sql.models.options import ModelSpec
@@ -24,6 +25,7 @@ class Tally:
     rows: int = 0
     total: int = 0
     hits: int = 0
+    failed_hits: int = 0
     done: int = 0
     failed: int = 0
     truncated: int = 0
@@ -33,11 +35,12 @@ class Tally:
     priced: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def add(self, *, asked: int = 0, hits: int = 0) -> None:
+    def add(self, *, asked: int = 0, hits: int = 0, failed_hits: int = 0) -> None:
         """Count calls asked and ledger hits; UDF threads do this side by side."""
         with self.lock:
             self.total += asked
             self.hits += hits
+            self.failed_hits += failed_hits
 
     def finish(self, outcome: Outcome) -> None:
         """Count one finished call."""
@@ -55,7 +58,7 @@ class Call:
 
     __slots__ = (
         "attempts", "cached_tokens", "done", "first", "input_tokens", "key", "messages", "model", "output_tokens",
-        "reasks", "rejections", "request", "run_id", "spent_s", "tally", "task",
+        "reasks", "rejections", "request", "run_id", "spent_s", "stopped", "tally", "task",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +71,7 @@ class Call:
         self.input_tokens = self.output_tokens = self.cached_tokens = 0
         self.spent_s = 0.0
         self.done = False
+        self.stopped: DistilError | None = None
 
     def count(self, completion: Completion) -> None:
         """Add the tokens of one answer: all attempts that the server answered are paid for."""

@@ -19,6 +19,7 @@ from distil_sql.models.base import TRANSIENT, CallError, Completion, Model
 MAX_ATTEMPTS = 6
 MAX_REJECTIONS = 60
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 20.0
+PATIENCE_S, FIRST_PATIENCE_S = 60.0, 5.0  # for a server that went away (a restart), and for one never heard of
 
 Finished = Callable[[Call, Completion | None, CallError | None], None]
 
@@ -34,6 +35,8 @@ class Lane:
         self._waiting: dict[asyncio.TimerHandle, Call] = {}
         self._wake: asyncio.TimerHandle | None = None
         self._closed = False
+        self._heard = False
+        self._away_since: float | None = None
 
     @property
     def in_flight(self) -> int:
@@ -103,10 +106,15 @@ class Lane:
             self._failed(call, error)
         else:
             call.spent_s += time.monotonic() - started
+            self._heard, self._away_since = True, None
             self.limits.answered(completion.input_tokens + completion.output_tokens)
             self._finished(call, completion, None)
 
     def _failed(self, call: Call, error: CallError) -> None:
+        if error.unreachable:
+            self._away(call, error)
+            return
+        self._heard, self._away_since = True, None
         if error.fatal:
             self._finished(call, None, error)
         elif error.kind == "rate_limited" and call.rejections < MAX_REJECTIONS:
@@ -120,6 +128,19 @@ class Lane:
             self._later(delay, call)
         else:
             self._finished(call, None, error)
+
+    def _away(self, call: Call, error: CallError) -> None:
+        """Nobody is there, which is not the row's fault: wait for the server; in the end, stop the run."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        gone = now - self._away_since
+        if gone < (PATIENCE_S if self._heard else FIRST_PATIENCE_S):
+            call.attempts -= 1
+            self.limits.pause(min(2.0, max(0.25, gone / 4)))
+            self.add_first(call)
+            return
+        message = f"{error.message}, for {gone:.0f} s: start the server or check base_url, then run again"
+        self._finished(call, None, CallError(error.kind, message, fatal=True))
 
     def _later(self, delay: float, call: Call) -> None:
         loop = asyncio.get_running_loop()

@@ -89,12 +89,16 @@ class Limits:
         elif self._answers >= self.window:
             self._answers, self.window = 0, self.window + 1
 
+    def pause(self, seconds: float) -> None:
+        """Send nothing for a while."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
+
     def rejected(self, retry_after: float | None) -> None:
         """The server said 429: wait as it asks, and shrink the window once a burst."""
         now = self._clock()
         first_of_burst = now >= self._burst_until
         pause = retry_after if retry_after is not None else min(30.0, 0.5 * 2 ** min(self._streak, 6))
-        self._paused_until = max(self._paused_until, now + pause)
+        self.pause(pause)
         if first_of_burst:
             self._burst_until = now + max(1.0, pause)
             self._streak += 1

@@ -69,7 +69,8 @@ class Completion:
 class CallError(Exception):
     """A call that got no answer.
 
-    `fatal` means that no other call on this model can succeed either: a wrong key, no such model.
+    `fatal` means that no other call on this model can succeed either: a wrong key, no such model. `unreachable` means
+    that the server itself is not there, which says nothing about the call.
     """
 
     kind: ErrorKind
@@ -77,6 +78,7 @@ class CallError(Exception):
     retry_after: float | None = None
     fatal: bool = False
     completion: Completion | None = field(default=None, repr=False)
+    unreachable: bool = False
 
     def __str__(self) -> str:
         return self.message

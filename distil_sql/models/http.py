@@ -1,18 +1,22 @@
 """The HTTP client behind remote models: one POST of prepared bytes, one answer of bytes.
 
-aiohttp, without its own pool limit: calls queue in the engine, never inside the client.
+pyreqwest (Rust's reqwest) on uvloop: beside aiohttp it took half the CPU a call and gave twice the calls a second, plain
+and with TLS (`tests/benchmarks/bench_http_clients.py`). Its pool has no limit: calls queue in the engine, never in here.
 """
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
 
-import aiohttp
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 
 from distil_sql.models.base import CallError
+
+_CONNECT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,41 +29,57 @@ class Reply:
 
 
 class HttpClient:
-    """Keeps connections to one server open. Made and used inside the engine's event loop."""
+    """Keeps connections to one server open. Made and used inside the engine's event loop; `timeout` is in seconds."""
 
     def __init__(self, headers: Mapping[str, str], timeout: float) -> None:
-        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=30)
         self._timeout = timeout
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, 30)),
-            auto_decompress=True,
+        self._client = (
+            ClientBuilder()
+            .default_headers(dict(headers))
+            .http1_only()
+            .timeout(timedelta(seconds=timeout))
+            .connect_timeout(timedelta(seconds=min(timeout, _CONNECT_S)))
+            .pool_idle_timeout(timedelta(seconds=30))
+            .tcp_nodelay(True)
+            .build()
         )
 
     async def post(self, url: str, body: bytes) -> Reply:
         """Send one request; raises CallError of kind timeout or connection. The error text never holds a header."""
         try:
-            async with self._session.post(url, data=body) as response:
-                content = await response.read()
-                return Reply(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
-        except TimeoutError:
+            response = await self._client.post(url).body_bytes(body).build().send()
+            content = bytes(await response.bytes())
+        except RequestTimeoutError:
             raise CallError("timeout", f"no answer within {self._timeout:g} s") from None
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            raise CallError(
-                "invalid_request", f"{url!r} is no address of a server: check base_url", fatal=True
-            ) from None
-        except aiohttp.ClientConnectorDNSError as error:
-            raise CallError("connection", f"cannot find the server {error.host!r}: check base_url") from None
-        except (aiohttp.ClientConnectorCertificateError, ssl.SSLError) as error:
-            raise CallError("connection", f"the server's certificate is not trusted: {error}") from None
-        except aiohttp.ClientConnectorError as error:
-            raise CallError(
-                "connection", f"cannot reach {error.host}:{error.port}: {error.os_error.strerror}"
-            ) from None
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise CallError("connection", f"the connection broke: {type(error).__name__}") from None
+        except PyreqwestError as error:
+            raise _failure(url, error) from None
+        except ValueError:
+            raise _no_address(url) from None
+        if response.status == 200:
+            return Reply(200, {}, content)
+        return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._session.close()
+        await self._client.close()
+
+
+def _failure(url: str, error: PyreqwestError) -> CallError:
+    """The client's chain of causes in a few words."""
+    details = getattr(error, "details", None) or {}
+    causes = [str(cause["message"]) for cause in details.get("causes") or []]
+    chain, last = " / ".join(causes), (causes or [str(error)])[-1].split(" (os error")[0]
+    host = urlsplit(url).netloc
+    if "builder error" in chain:
+        return _no_address(url)
+    if "dns error" in chain:
+        return CallError("connection", f"cannot find the server {host!r}", unreachable=True)
+    if "certificate" in chain.lower():
+        return CallError("connection", f"the certificate of {host} is not trusted: {last}")
+    if "(Connect)" in chain:
+        return CallError("connection", f"cannot reach {host}: {last[:1].lower() + last[1:]}", unreachable=True)
+    return CallError("connection", f"the connection to {host} broke: {last[:1].lower() + last[1:]}")
+
+
+def _no_address(url: str) -> CallError:
+    return CallError("invalid_request", f"{url!r} is no address of a server: check base_url", fatal=True)

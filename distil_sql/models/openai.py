@@ -10,6 +10,7 @@ import email.utils
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from distil_sql.models.base import CallError, Completion, ErrorKind, Request
@@ -97,8 +98,18 @@ class OpenAIModel:
         data = json.dumps(self.body(request), ensure_ascii=False, separators=(",", ":")).encode()
         reply = await self._client.post(self._url, data)
         if reply.status != 200:
-            raise _error(reply, self.spec)
-        return _completion(reply.body)
+            raise _error(replace(reply, body=self._without_key(reply.body)), self.spec)
+        try:
+            return _completion(reply.body)
+        except CallError as error:
+            if error.completion is None:
+                _completion(self._without_key(reply.body))  # the same error, of a body that may be shown
+            raise
+
+    def _without_key(self, body: bytes) -> bytes:
+        """Some servers quote the key back; it must not reach the ledger."""
+        key = self.spec.api_key
+        return body.replace(key.encode(), b"***") if key else body
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
@@ -134,8 +145,9 @@ def _completion(body: bytes) -> Completion:
         details = usage.get("prompt_tokens_details") or {}
         if isinstance(text, list):  # content parts
             text = "".join(part.get("text") or "" for part in text)
+        text = (text or "").encode("utf-8", "replace").decode()  # half a surrogate pair can be stored nowhere
         completion = Completion(
-            text or "",
+            text,
             finish,
             int(usage.get("prompt_tokens") or 0),
             int(usage.get("completion_tokens") or 0),
@@ -162,7 +174,6 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
     except ValueError:
         message = _excerpt(reply.body)
     message = " ".join(message.split())[:300] or "no reason given"
-    message = _without_key(message, spec)
     kind: ErrorKind = _KINDS.get(reply.status, "server" if reply.status >= 500 else "invalid_request")
     if code == "context_length_exceeded" or "maximum context length" in message:
         kind = "context_length"
@@ -181,14 +192,6 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
     elif code == "insufficient_quota":
         text = f"{spec.base_url} says the account has no quota left: {message}"
     return CallError(kind, text, retry_after=_retry_after(reply.headers), fatal=fatal)
-
-
-def _without_key(text: str, spec: ModelSpec) -> str:
-    """Some servers quote the key back; it must not reach the ledger."""
-    import os
-
-    key = os.environ.get(spec.api_key_env) if spec.api_key_env else None
-    return text.replace(key, "***") if key else text
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

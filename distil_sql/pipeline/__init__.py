@@ -6,9 +6,11 @@ statement (demand, drain, replay), finish. DuckDB works in a thread of its own, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +22,15 @@ from distil_sql.engine import Policy
 from distil_sql.errors import DatabaseError, DistilError, Interrupted, OptionError
 from distil_sql.pipeline.execute import Executor
 from distil_sql.script import CreateModel, CreateTask, Drop, Source, Sql, Statement, read_script
-from distil_sql.script.anatomy import is_session, target
+from distil_sql.script.anatomy import is_session, target, transaction_verb
 from distil_sql.session import Session, database_error
-from distil_sql.status import Journal, Line, RunState, now, remove_sidecar, write_sidecar
+from distil_sql.status import Journal, Line, RunState, done_before, now, remove_sidecar, write_sidecar
 
 __all__ = ["RunOptions", "read_source", "run", "run_in"]
 
 Progress = Callable[[RunState], None]
 _TICK_S = 0.1
+_HALT_S = 10.0
 _SIDECAR_EVERY = 10  # ticks
 
 
@@ -49,7 +52,7 @@ def read_source(script: str | os.PathLike[str]) -> Source:
     if isinstance(script, str) and ("\n" in text or ";" in text or (" " in text.strip() and not path.exists())):
         return Source(text)
     try:
-        return Source(path.read_text(encoding="utf-8"), text)
+        return Source(path.read_text(encoding="utf-8-sig"), text)
     except FileNotFoundError:
         raise OptionError(f"there is no script {text}") from None
     except UnicodeDecodeError:
@@ -92,6 +95,7 @@ class _Run:
         self.session, self.source, self.options = session, source, options
         self.journal: Journal | None = None
         self.error: BaseException | None = None
+        self.finished = False
         self.con = session.cursor()
 
     def in_thread(self, on_progress: Progress | None) -> RunState:
@@ -104,11 +108,10 @@ class _Run:
                 worker.join(_TICK_S)
                 self._report(on_progress, ticks)
                 ticks += 1
-        except KeyboardInterrupt:
-            self.session.engine.interrupt()
-            self.con.interrupt()
-            worker.join(10)
-            self.error = Interrupted("interrupted")
+        except BaseException as error:
+            self._halt(worker)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
         finally:
             remove_sidecar(self.session.path)
             self.con.close()
@@ -120,6 +123,15 @@ class _Run:
         if on_progress is not None:
             on_progress(self.journal.state)
         return self.journal.state
+
+    def _halt(self, worker: threading.Thread) -> None:
+        """Stop the worker: its calls, the query it is in, and the next one if it is between two."""
+        self.session.engine.interrupt()
+        deadline = time.monotonic() + _HALT_S
+        while worker.is_alive() and time.monotonic() < deadline:
+            self.con.interrupt()
+            worker.join(_TICK_S)
+        self.error = self.error or (None if self.finished else Interrupted("interrupted"))
 
     def _report(self, on_progress: Progress | None, ticks: int) -> None:
         if self.journal is None:
@@ -145,15 +157,12 @@ class _Run:
             folder = str(Path(self.source.file).resolve().parent)
             con.execute("SET file_search_path = '" + folder.replace("'", "''") + "'")
         statements = read_script(self.source)
-        check_script(statements, session.registry, con)
-        self.journal = journal = Journal.begin(
-            con,
-            self.source.file,
-            _script_hash(self.source, options),
-            [_line(statement) for statement in statements],
-            keep=_session_statements(statements),
-            restart=options.restart,
-        )
+        script_hash = _script_hash(self.source, options)
+        done = set() if options.restart else done_before(con, script_hash)
+        skip = done - set(_session_statements(statements))
+        check_script([statement for statement in statements if statement.number not in skip], session.registry, con)
+        lines = [_line(statement) for statement in statements]
+        self.journal = journal = Journal.begin(con, self.source.file, script_hash, lines, skip)
         executor = Executor(session, con, journal)
         for statement, line in zip(statements, journal.state.lines, strict=True):
             if line.state == "skipped":
@@ -163,7 +172,13 @@ class _Run:
             except BaseException as error:
                 self._stop(line, error)
                 raise
+        try:
+            executor.end(statements)
+        except DistilError as error:
+            self._stop(journal.state.lines[-1], error)
+            raise
         journal.finish(con, "done")
+        self.finished = True
 
     def _stop(self, line: Line, error: BaseException) -> None:
         """Record how it ended; the error itself goes on its way even if that cannot be written."""
@@ -171,6 +186,10 @@ class _Run:
         line.state, line.finished_at = "interrupted" if stopped else "failed", now()
         line.note = line.note if stopped else str(error)
         assert self.journal is not None
+        self.session.engine.recover()
+        with contextlib.suppress(duckdb.Error):  # a transaction of the script's own
+            self.con.execute("ROLLBACK")
+            self.session.registry.load(self.con)
         try:
             self.journal.write(self.con, line)
             self.journal.finish(self.con, line.state, None if stopped else str(error))
@@ -195,8 +214,8 @@ def _session_statements(statements: Sequence[Statement]) -> list[int]:
     temporary: set[str] = set()
     numbers = []
     for statement in statements:
-        if not isinstance(statement, Sql):
-            continue
+        if not isinstance(statement, Sql) or transaction_verb(statement) is not None:
+            continue  # a transaction is done as a whole, its BEGIN too
         aim = (target(statement) or "").lower()
         if is_session(statement):
             if statement.verb == "CREATE":

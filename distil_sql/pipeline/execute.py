@@ -7,7 +7,7 @@ waits until all are in the ledger; replay runs the statement itself, verbatim, i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import duckdb
 
@@ -15,7 +15,7 @@ from distil_sql.check import apply_ddl, calls_tasks
 from distil_sql.errors import DistilError, Interrupted, OptionError
 from distil_sql.pipeline.faults import sql_error
 from distil_sql.script import Sql, Statement
-from distil_sql.script.anatomy import inner_select, is_transactional, target, transaction_verb
+from distil_sql.script.anatomy import inner_select, is_conditional, is_transactional, target, transaction_verb
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, now
 from distil_sql.udf.macros import PASS_VARIABLE
@@ -34,16 +34,27 @@ class Executor:
         self.session, self.con, self.journal = session, con, journal
         self.run_id = journal.state.run_id
         self._in_transaction = False
+        self._transaction: list[Line] = []  # the statements of the script's own transaction, so far
 
     def execute(self, statement: Statement, line: Line) -> None:
         """Run one statement to its `done` row; raises ScriptError, RunError, ModelError or Interrupted."""
+        self.session.engine.check()
         line.state, line.started_at = "running", now()
         if not self._in_transaction:
             self.journal.write(self.con, line)
+        else:
+            self._transaction.append(line)
         if isinstance(statement, Sql):
             self._sql(statement, line)
         else:
             self._ddl(statement, line)
+
+    def end(self, statements: Sequence[Statement]) -> None:
+        """After the last statement: a transaction that is still open would be lost."""
+        if self._in_transaction:
+            self._rollback()
+            number = self._transaction[0].statement_no
+            raise statements[number - 1].error("this transaction is never ended: add COMMIT")
 
     def _ddl(self, statement: Statement, line: Line) -> None:
         registry = self.session.registry
@@ -63,18 +74,20 @@ class Executor:
         if verb is not None or self._in_transaction:
             self._explicit(statement, line, verb)
             return
-        if not calls_tasks(statement, self.session.registry) and self._replay(statement, line):
+        query = inner_select(statement)
+        may_need_none = query is None or is_conditional(statement) or not calls_tasks(statement, self.session.registry)
+        if may_need_none and self._replay(statement, line):
             return
         line.mode = Mode.DEMAND.value
-        query = inner_select(statement)
         if query is None:
             self._blocking(statement, line, "its rows cannot be demanded beforehand")
             return
         asked_before = 0
         for attempt in range(MAX_PASSES):
-            if not self._demand(statement, line, query, first=attempt == 0):
-                break
+            demanded = self._demand(statement, line, query, first=attempt == 0)
             self._drain(statement, line)
+            if not demanded:
+                break
             if self._replay(statement, line):
                 return
             asked, asked_before = line.tally.total - asked_before, line.tally.total
@@ -123,6 +136,8 @@ class Executor:
             except duckdb.Error as error:
                 self._rollback()
                 if isinstance(current.error, Missing):
+                    if current.counts_hits:
+                        line.tally.hits = line.tally.failed_hits = 0  # the demand that follows counts them all
                     return False
                 self._raise_stop(statement, current, error)
                 raise sql_error(statement, error) from None
@@ -131,7 +146,8 @@ class Executor:
     def _blocking(self, statement: Sql, line: Line, why: str) -> None:
         """Run the statement with calls that are waited for, chunk by chunk."""
         line.mode, line.note = Mode.BLOCKING.value, f"blocking: {why}"
-        current = Pass(Mode.BLOCKING, self.run_id, line.tally, counts_hits=False)
+        counted = bool(line.tally.total or line.tally.hits)
+        current = Pass(Mode.BLOCKING, self.run_id, line.tally, counts_hits=not counted)
         with _Entered(self, current):
             try:
                 self._run_verbatim(statement, line)
@@ -163,26 +179,24 @@ class Executor:
 
     def _explicit(self, statement: Sql, line: Line, verb: bool | None) -> None:
         """Inside the script's own BEGIN … COMMIT: rows of status live and die with it."""
-        if verb is True:
-            try:
-                self.con.execute(statement.text)
-            except duckdb.Error as error:
-                raise sql_error(statement, error) from None
-            self._in_transaction = True
-            self._done(line)
-        elif verb is False:
-            line.state, line.finished_at = "done", now()
-            self.journal.write(self.con, line)
-            try:
-                self.con.execute(statement.text)
-            except duckdb.Error as error:
-                raise sql_error(statement, error) from None
-            finally:
-                self._in_transaction = False
-            if not statement.tokens[0].is_word("COMMIT", "END"):
-                self.journal.write(self.con, line)  # ROLLBACK took the row back too
-        else:
+        if verb is None:
             self._blocking(statement, line, "it stands inside an explicit transaction")
+            return
+        try:
+            if verb:
+                self.con.execute(statement.text)
+                self._in_transaction, self._transaction = True, [line]
+                self._done(line)
+                return
+            self._done(line)
+            self.con.execute(statement.text)
+        except duckdb.Error as error:
+            raise sql_error(statement, error) from None
+        self._in_transaction = False
+        if not statement.tokens[0].is_word("COMMIT", "END"):
+            self.session.registry.load(self.con)
+            for rolled_back in self._transaction:  # ROLLBACK took their rows back too
+                self.journal.write(self.con, rolled_back)
 
     # -- pieces -------------------------------------------------------------------------------------------------------
 

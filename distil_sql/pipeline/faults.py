@@ -39,8 +39,9 @@ def _sentence(text: str) -> str:
     """The message without its class, its excerpt and its line breaks."""
     body = text.split("\n\nLINE ", 1)[0]
     body = re.sub(r"^(\w+ )?(\w+) Error: ", "", body)
+    body = re.sub(r"^Python exception occurred while executing the UDF: \w+: ", "", body)
     lines = [line.strip() for line in body.split("\n") if line.strip()]
-    return "; ".join(line.rstrip(".;") for line in lines)
+    return "; ".join(line.rstrip(".;!") for line in lines)
 
 
 def _offset(statement: Statement, text: str) -> int:

@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from distil_sql.errors import OptionError
 
 if TYPE_CHECKING:
-    from distil_sql.models.base import Message
+    from distil_sql.prompt import Message
 
 
 @dataclass(frozen=True, slots=True)

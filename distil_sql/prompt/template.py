@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
-from jinja2.exceptions import SecurityError
+from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
@@ -45,7 +44,8 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, finalize=as_text, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, default=str)
+    for name in ("json", "tojson"):  # Jinja's own tojson escapes HTML
+        environment.filters[name] = lambda value: json.dumps(value, ensure_ascii=False, default=str)
     return environment
 
 
@@ -58,7 +58,7 @@ class Template:
         try:
             tree = environment.parse(text)
             self.variables: frozenset[str] = frozenset(meta.find_undeclared_variables(tree))
-            self._pieces = _plain_pieces(tree)
+            self._pieces = _plain_pieces(tree, self.variables)
             self._compiled = None if self._pieces is not None else environment.from_string(text)
         except TemplateSyntaxError as error:
             lines = text.splitlines(keepends=True)
@@ -77,11 +77,12 @@ class Template:
         assert self._compiled is not None
         try:
             return self._compiled.render(values)
-        except (UndefinedError, SecurityError, TypeError, ValueError, ArithmeticError, OverflowError) as error:
-            raise TemplateError(f"the {self.part} template cannot be rendered: {error}", self.part) from None
+        except Exception as error:  # a template is somebody's program: whatever it raises is this row's fault alone
+            reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else error
+            raise TemplateError(f"the {self.part} template cannot be rendered: {reason}", self.part) from None
 
 
-def _plain_pieces(tree: nodes.Template) -> list[tuple[str, str | None]] | None:
+def _plain_pieces(tree: nodes.Template, variables: frozenset[str]) -> list[tuple[str, str | None]] | None:
     """(text, None) and ("", name) pieces of a template without logic; None if it has any."""
     pieces: list[tuple[str, str | None]] = []
     for node in tree.body:
@@ -90,7 +91,7 @@ def _plain_pieces(tree: nodes.Template) -> list[tuple[str, str | None]] | None:
         for child in node.nodes:
             if isinstance(child, nodes.TemplateData):
                 pieces.append((child.data, None))
-            elif isinstance(child, nodes.Name):
+            elif isinstance(child, nodes.Name) and child.name in variables:
                 pieces.append(("", child.name))
             else:
                 return None

@@ -50,7 +50,9 @@ def _inner(statement: Sql, tokens: Sequence[Token]) -> str | None:
         return statement.text
     if first.is_word("CREATE"):
         at = _find(tokens, "AS") if any(token.is_word("TABLE") for token in tokens[1:5]) else None
-        return None if at is None else _slice(statement, _without_data_clause(tokens[at + 1 :]))
+        if at is None or _data_clause(tokens) == "WITH NO DATA":
+            return None
+        return _slice(statement, tokens[at + 1 : len(tokens) - len(_data_clause(tokens).split())])
     if first.is_word("INSERT"):
         return _slice(statement, _insert_query(tokens))
     if first.is_word("COPY") and len(tokens) > 1 and tokens[1].text == "(":
@@ -70,7 +72,7 @@ def target(statement: Sql) -> str | None:
             (i for i, t in enumerate(tokens[:6]) if t.is_word("TABLE", "VIEW", "MACRO", "TYPE", "SCHEMA")), None
         )
         return None if index is None else _name_at(statement, tokens, _after_if_exists(tokens, index + 1))
-    if tokens[0].is_word("INSERT"):
+    if tokens[0].is_word("INSERT", "MERGE"):
         index = _find(tokens, "INTO")
         return None if index is None else _name_at(statement, tokens, index + 1)
     if tokens[0].is_word("UPDATE"):
@@ -79,6 +81,8 @@ def target(statement: Sql) -> str | None:
         return _name_at(statement, tokens, 2)
     if tokens[0].is_word("COPY"):
         index = _find(tokens, "TO")
+        if index is None and len(tokens) > 1 and tokens[1].text != "(":
+            return _name_at(statement, tokens, 1)  # COPY t FROM 'file'
         return tokens[index + 1].text if index is not None and index + 1 < len(tokens) else None
     return None
 
@@ -89,6 +93,12 @@ def is_transactional(statement: Sql) -> bool:
     if not tokens or not tokens[0].is_word("CREATE", "DROP", "ALTER", "TRUNCATE", "COMMENT", *_WRITES):
         return False
     return not any(token.is_word("SECRET", "DATABASE") for token in tokens[1:5])
+
+
+def is_conditional(statement: Sql) -> bool:
+    """Whether it may have nothing to do: CREATE TABLE IF NOT EXISTS."""
+    words = [token.text.upper() for token in statement.tokens[:8]]
+    return words[0] == "CREATE" and "IF" in words and words[words.index("IF") :][1:3] == ["NOT", "EXISTS"]
 
 
 def is_session(statement: Sql) -> bool:
@@ -145,12 +155,13 @@ def _find(tokens: Sequence[Token], word: str) -> int | None:
     return None
 
 
-def _without_data_clause(tokens: Sequence[Token]) -> Sequence[Token]:
-    if tokens and tokens[-1].is_word("DATA"):
-        cut = -3 if len(tokens) > 2 and tokens[-2].is_word("NO") else -2
-        if tokens[cut].is_word("WITH"):
-            return tokens[:cut]
-    return tokens
+def _data_clause(tokens: Sequence[Token]) -> str:
+    """WITH DATA, WITH NO DATA, or nothing, at the end of a CREATE TABLE … AS."""
+    for words in (("WITH", "DATA"), ("WITH", "NO", "DATA")):
+        ending = tokens[-len(words) :]
+        if len(ending) == len(words) and all(t.is_word(word) for t, word in zip(ending, words, strict=True)):
+            return " ".join(words)
+    return ""
 
 
 def _insert_query(tokens: Sequence[Token]) -> Sequence[Token]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from distil_sql.errors import OptionError
@@ -97,13 +97,17 @@ class _Reader:
                 model=model,
                 options=options,
             )
+            _ = task.output
+        except OptionError as error:
+            raise self.statement.error(f"task {name!r}: {error}", at=returns_start) from None
+        try:
             task.check()
         except TemplateError as error:
             clause = error.part.upper()
             at = place[clause] + error.offset
             raise self.statement.error(f"task {name!r}: {error}", at=at) from None
         except OptionError as error:
-            raise self.statement.error(f"task {name!r}: {error}") from None
+            raise self.statement.error_naming(f"task {name!r}: {error}", besides=name) from None
         return CreateTask(
             *self.base,
             task=task,
@@ -157,20 +161,29 @@ class _Reader:
                 return [self.literal(group) for group in groups]
             return dict(self.entry(group) for group in groups)
         if first.text in ("-", "+") and len(tokens) == 2 and tokens[1].kind == "number":
-            number = _number(tokens[1].text)
+            number = self.number(tokens[1])
             return -number if first.text == "-" else number
         if len(tokens) != 1:
             self.fail(tokens[1], f"expected one value, not {self.slice(tokens)!r}")
         if first.kind == "string":
             return first.value
         if first.kind == "number":
-            return _number(first.text)
+            return self.number(first)
         if first.kind == "quoted":
             return first.name
         if first.kind != "word":
             self.fail(first, f"expected a value, not {first.text!r}")
         constants: dict[str, object] = {"TRUE": True, "FALSE": False, "NULL": None}
         return constants.get(first.text.upper(), first.text)
+
+    def number(self, token: Token) -> int | float:
+        text = token.text.replace("_", "").lower()
+        try:
+            if text.startswith("0x"):
+                return int(text, 16)
+            return float(text) if "." in text or "e" in text else int(text)
+        except ValueError:
+            self.fail(token, f"{token.text} is no number")
 
     def entry(self, group: list[Token]) -> tuple[str, object]:
         if len(group) < 3 or group[1].text not in (":", ":=", "=") or group[0].kind == "op":
@@ -242,9 +255,3 @@ class _Reader:
     def base(self) -> tuple[int, str, int, tuple[Token, ...], Source]:
         s = self.statement
         return s.number, s.text, s.offset, s.tokens, s.source
-
-
-def _number(text: str) -> int | float:
-    text = text.replace("_", "")
-    reader: Callable[[str], int | float] = float if any(c in text.lower() for c in ".e") else int
-    return int(text, 16) if text.lower().startswith("0x") else reader(text)

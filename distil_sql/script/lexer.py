@@ -17,7 +17,7 @@ Kind = Literal["word", "quoted", "string", "number", "op"]
 
 _TOKEN = re.compile(
     r"""
-      (?P<space>\s+|--[^\n]*)
+      (?P<space>\s+|--[^\n\r]*)
     | (?P<block>/\*)
     | (?P<escape>[eE]'(?:[^'\\]|\\.|'')*(?P<escape_end>'?))
     | (?P<string>'(?:[^']|'')*(?P<string_end>'?))

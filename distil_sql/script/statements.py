@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,15 @@ class Statement:
     def error(self, message: str, *, at: int | None = None) -> Exception:
         """A ScriptError at an offset of the script (default: where the statement starts)."""
         return self.source.error(self.offset if at is None else at, message)
+
+    def error_naming(self, message: str, *, besides: str = "") -> Exception:
+        """A ScriptError where the statement has the first name that the message quotes (other than `besides`)."""
+        for quoted in re.findall(r"'([^']+)'", message):
+            for token in self.tokens if quoted.lower() != besides.lower() else ():
+                meant = token.value if token.kind == "string" else token.name
+                if meant.lower() == quoted.lower():
+                    return self.error(message, at=token.start)
+        return self.error(message)
 
     @property
     def line(self) -> int:

@@ -62,11 +62,15 @@ class Task:
     def check(self) -> None:
         """Raises TemplateError or OptionError for anything that could not work on any row."""
         names = [argument.name for argument in self.arguments]
+        folded = [name.lower() for name in names]
         for name in names:
             if name.lower() in RESERVED:
                 raise OptionError(f"an argument cannot be called {name!r}: the task's functions use that name")
-            if names.count(name) > 1:
+            if folded.count(name.lower()) > 1:
                 raise OptionError(f"argument {name!r} is given twice")
+        for argument in self.arguments[(self.required[-1] if self.required else -1) :: -1]:
+            if argument.default is not None:
+                raise OptionError(f"argument {argument.name!r} has a default, so those after it need one too")
         for template in (self._prompt, self._system):
             if template is None:
                 continue

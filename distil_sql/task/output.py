@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -42,6 +42,7 @@ _FORMATS = {
     "timestamp_ns": "date-time",
     "uuid": "uuid",
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
 
 
@@ -101,15 +102,21 @@ class Output:
                 elif len(candidate) == 1:
                     candidate = next(iter(candidate.values()))
             try:
-                return json.dumps(_fit(candidate, self.shape, "the answer"), ensure_ascii=False)
+                return _canonical(_fit(candidate, self.shape, "the answer"))
             except ValueError as error:
                 reason = str(error)
         if self.wrapped:
             try:  # a bare label or number
-                return json.dumps(_fit(response.strip().strip("\"'`*. \n"), self.shape, "the answer"))
+                bare = response.strip("\"'`* \n\t").rstrip(".")
+                return _canonical(_fit(bare, self.shape, "the answer"))
             except ValueError:
                 pass
         raise ValueError(reason)
+
+
+def _canonical(value: Any) -> str:
+    """JSON that DuckDB can read: no NaN or Infinity (ValueError), no half of a surrogate pair."""
+    return _SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def _shape(type_: Any) -> Shape:
@@ -198,10 +205,10 @@ def _candidates(response: str) -> Iterator[Any]:
     """JSON values a response may hold, likeliest first: all of it, a fenced block, the first object or list inside."""
     for text in (response, *_FENCE.findall(response)):
         try:
-            yield json.loads(text)
+            yield json.loads(text, strict=False)  # models write line breaks inside strings
         except (ValueError, RecursionError):
             continue
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(strict=False)
     starts = 0
     for match in re.finditer(r"[{\[]", response):
         starts += 1
@@ -276,7 +283,7 @@ def _scalar(value: Any, shape: Shape, where: str) -> Any:
     ):
         if shape.kind == "number":
             return value
-        if float(value).is_integer():
+        if isinstance(value, int) or value.is_integer():
             low, high = shape.bounds or (-(2**127), 2**127)
             if low <= int(value) <= high:
                 return int(value)
@@ -285,17 +292,16 @@ def _scalar(value: Any, shape: Shape, where: str) -> Any:
 
 
 def _dated(text: str, format_: str, where: str) -> str:
-    reader: Any = {
-        "date": dt.date.fromisoformat,
-        "time": dt.time.fromisoformat,
-        "date-time": dt.datetime.fromisoformat,
-        "uuid": UUID,
-    }[format_]
+    readers: dict[str, Callable[[str], str]] = {
+        "date": lambda given: dt.date.fromisoformat(given).isoformat(),
+        "time": lambda given: dt.time.fromisoformat(given).replace(tzinfo=None).isoformat(),
+        "date-time": lambda given: dt.datetime.fromisoformat(given).isoformat(),
+        "uuid": lambda given: str(UUID(given)),
+    }
     try:
-        reader(text)
+        return readers[format_](text)
     except ValueError:
         raise ValueError(f"{where} should be a {format_}, not {_brief(text)}") from None
-    return text
 
 
 def _article(kind: str) -> str:

@@ -9,12 +9,29 @@ from .item import Item
 from .skills import any_item
 
 JUDGE = "You grade answers."
+RUBRIC = """You grade answers from 1 to 5. 5: right, complete and clear. 4: right, with a small flaw. 3: partly right.
+2: mostly wrong or off the point. 1: wrong or empty. Give the score and one short sentence of reason."""
 JUDGES = (
     JUDGE,
+    "You grade answers from 1 to 5.",
     "You are a strict judge.",
     "Rate the answer from 1 to 5.",
     "You judge how good an answer is.",
     "Grade the answer to the instruction from 1 (bad) to 5 (good).",
+)
+REMARKS = (
+    "5: right, complete and clear.",
+    "4: right, with a small flaw.",
+    "3: partly right.",
+    "2: mostly wrong or off the point.",
+    "1: wrong or empty.",
+    "5 is best, 1 is worst.",
+    "Give the score and one short sentence of reason.",
+    "Give a score from 1 to 5 and a reason.",
+    "Be strict.",
+    "Say why.",
+    "A wrong answer gets 1.",
+    "Judge only whether the answer is right.",
 )
 LAYOUT = "Instruction: {i}\nAnswer: {a}"
 LAYOUTS = (
@@ -37,6 +54,8 @@ def judged(r: random.Random, item: Item) -> tuple[str, int, str]:
     form = r.choice(item.forms)
     good, p = item.answer(form), r.random()
     should = item.why or f"Wrong: it should be {item.key}."
+    if p > 0.985:
+        return "", 1, "There is no answer."
     if p < 0.40:
         return good, 5, "The answer is right."
     if p < 0.44:
@@ -73,12 +92,21 @@ def _near(r: random.Random, item: Item, form: str) -> tuple[str, int, str]:
     return item.answer(form, key), score, reason
 
 
+def _system(r: random.Random) -> str:
+    """The shipped judge's system prompt (sql/tasks/judge.sql), or another with some remarks."""
+    if r.random() < 0.5:
+        return RUBRIC
+    remarks = r.sample(REMARKS, r.choice([0, 0, 1, 2, 3, 5]))
+    return " ".join([r.choice(JUDGES), *remarks]).replace(". ", r.choice([". ", ". ", ".\n"]))
+
+
 def judge(r: random.Random) -> Chat:
     """A judge's chat: mostly the form of distil-sql's own judge, some with other wording, names or a plain rating."""
     item = any_item(r)
     response, score, reason = judged(r, item)
     p = r.random()
-    system, layout = (r.choice(JUDGES), r.choice(LAYOUTS)) if p > 0.65 else (JUDGE, LAYOUT)
+    system = JUDGE if r.random() < 0.4 else _system(r)
+    layout = LAYOUT if r.random() < 0.8 else r.choice(LAYOUTS)
     user = layout.format(i=item.question, a=response)
     if p < 0.84:
         shape, verdict = '{"score": integer, "reason": string}', {"score": score, "reason": reason}

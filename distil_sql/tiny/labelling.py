@@ -53,7 +53,7 @@ def label_review(r: random.Random) -> Chat:
     if p < 0.96:
         return Chat("label_stars", "", r.choice(STARS).format(text), f"Rating: {stars}")
     system = "Is the review positive?"
-    return json_chat("label_sentiment", system, '{"value": boolean}', text, {"value": label == "positive"})
+    return json_chat("label_sentiment", system, '{"value": true | false}', text, {"value": label == "positive"})
 
 
 def typed_form(r: random.Random) -> Chat:
@@ -98,7 +98,7 @@ def typed_value(r: random.Random) -> Chat:
     system = r.choice(ANSWERERS)
     if item.skill == "list_examples" and r.random() < 0.7:
         words = item.key.replace(" and ", ", ").split(", ")
-        return json_chat("typed_value", system, '{"value": [string]}', item.question, {"value": words}, item)
+        return json_chat("typed_value", system, '{"value": [string, ...]}', item.question, {"value": words}, item)
     name = r.choice(["value", "value", "value", "answer", "result"])
     kind, value = _typed(item)
     if item.skill in ("sentence", "greeting", "job"):
@@ -109,7 +109,7 @@ def typed_value(r: random.Random) -> Chat:
 def _typed(item: Item) -> tuple[str, str | int | bool]:
     """The type that the prompt asks for, and the key as JSON of that type."""
     if item.skill == "true_false":
-        return "boolean", item.key == "true"
+        return "true | false", item.key == "true"
     if item.key.isdigit():
         return "integer", int(item.key)
     return "string", item.key

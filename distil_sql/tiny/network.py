@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -143,31 +144,42 @@ def batches(vocab: Vocab, seed: int, tokens: int) -> Iterator[Batch]:
         yield x, w
 
 
-def fit(
-    vocab: Vocab, shape: Shape, seconds: float, threads: int, seed: int, tokens: int, rate: float, fused: bool
-) -> Network:
-    """Train for ``seconds``: Muon on the matrices, AdamW on the rest; the rate warms up, holds and falls to nothing."""
-    torch.manual_seed(seed)
-    torch.set_num_threads(threads)
+@dataclass(frozen=True)
+class Plan:
+    """How to train. ``rate`` is the highest learning rate, ``tokens`` the size of a batch, ``every`` seconds a file."""
+
+    seconds: float
+    threads: int
+    seed: int
+    tokens: int
+    rate: float
+    compiled: bool
+    every: float
+
+
+def fit(vocab: Vocab, shape: Shape, plan: Plan, save: Callable[[Network], None]) -> None:
+    """Train: Muon on the matrices, AdamW on the rest; the rate warms up, holds, falls to nothing."""
+    torch.manual_seed(plan.seed)
+    torch.set_num_threads(plan.threads)
     net = Network(len(vocab), shape)
-    if fused:
+    if plan.compiled:
         for block in net.blocks:
             block.compile(dynamic=True)
     matrices = [p for n, p in net.named_parameters() if p.ndim == 2 and n != "embedding"]
     rest = [p for n, p in net.named_parameters() if p.ndim == 1 or n == "embedding"]
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(matrices, lr=rate, weight_decay=0.02, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+        torch.optim.Muon(matrices, lr=plan.rate, weight_decay=0.02, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=plan.rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
-    began, seen, step, smooth = time.monotonic(), 0, 0, 0.0
+    began, saved, seen, step, smooth = time.monotonic(), 0.0, 0, 0, 0.0
     say(f"{sum(p.numel() for p in net.parameters())} parameters, {len(vocab)} tokens")
-    for x, w in batches(vocab, seed, tokens):
-        done = (time.monotonic() - began) / seconds
+    for x, w in batches(vocab, plan.seed, plan.tokens):
+        done = (time.monotonic() - began) / plan.seconds
         if done >= 1:
             break
         for o in optimizers:
             for group in o.param_groups:
-                group["lr"] = rate * min(1.0, (step + 1) / 60) * min(1.0, max(0.0, (1 - done) / 0.65))
+                group["lr"] = plan.rate * min(1.0, (step + 1) / 60) * min(1.0, max(0.0, (1 - done) / 0.65))
         keep = w[:, 1:] > 0
         weight = w[:, 1:][keep]
         losses = F.cross_entropy(net(x[:, :-1], keep), x[:, 1:][keep], reduction="none")
@@ -183,7 +195,10 @@ def fit(
         if step % 50 == 0:
             took = time.monotonic() - began
             say(f"step {step} {took:.0f} s, answer loss {smooth:.4f}, {seen / 1e6:.2f} M tokens, {seen / took:.0f}/s")
-    return net
+            if took - saved > plan.every:
+                saved = took
+                save(net)
+    save(net)
 
 
 def say(line: str) -> None:

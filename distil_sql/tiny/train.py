@@ -32,15 +32,20 @@ def main() -> None:
     p.add_argument("--merges", type=int, default=1600, help="size of the vocabulary beyond single characters")
     p.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     p.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
+    p.add_argument("--every", type=float, default=600, help="seconds after which the file is written in between")
     p.add_argument("--compile", action="store_true", help="compile the blocks (needs g++): half as fast again")
     a = p.parse_args()
 
     from . import network  # torch only from here on
 
     vocab, shape = vocabulary(a.seed, a.merges), Shape()
-    net = network.fit(vocab, shape, a.seconds, a.threads, a.seed, a.tokens, a.rate, a.compile)
-    write(a.out, vocab, {k: w.numpy() for k, w in net.export().items()}, shape)
-    network.say(f"{a.out}: {a.out.stat().st_size} bytes")
+
+    def save(net: network.Network) -> None:
+        write(a.out, vocab, {k: w.numpy() for k, w in net.export().items()}, shape)
+        network.say(f"{a.out}: {a.out.stat().st_size} bytes")
+
+    plan = network.Plan(a.seconds, a.threads, a.seed, a.tokens, a.rate, a.compile, a.every)
+    network.fit(vocab, shape, plan, save)
 
 
 if __name__ == "__main__":

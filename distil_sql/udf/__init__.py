@@ -7,6 +7,7 @@ connection that lives as long as the database is open (DuckDB crashes if it goes
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from distil_sql.engine import Call, Engine, Keys
+from distil_sql.engine import Call, Engine, Keys, Tally
 from distil_sql.errors import OptionError
 from distil_sql.ledger import Answer, Ledger, asks_again
 from distil_sql.models import identity
@@ -24,26 +25,8 @@ from distil_sql.models.pool import deal
 from distil_sql.prompt.template import TemplateError
 from distil_sql.registry import Registry
 from distil_sql.task import Task
+from distil_sql.udf.details import DETAIL, DETAIL_SQL, shown, unasked
 from distil_sql.udf.passes import Missing, Mode, Pass
-
-_DETAIL_FIELDS: tuple[tuple[str, str], ...] = (
-    ("call_id", "UUID"),
-    ("response", "VARCHAR"),
-    ("readable", "VARCHAR"),
-    ("prompt", "VARCHAR"),
-    ("model", "VARCHAR"),
-    ("status", "VARCHAR"),
-    ("error_kind", "VARCHAR"),
-    ("error", "VARCHAR"),
-    ("finish_reason", "VARCHAR"),
-    ("input_tokens", "BIGINT"),
-    ("output_tokens", "BIGINT"),
-    ("cached_tokens", "BIGINT"),
-    ("cost", "DOUBLE"),
-)
-_ARROW = {"BIGINT": pa.int64(), "DOUBLE": pa.float64()}
-_DETAIL = pa.struct([(field, _ARROW.get(kind, pa.string())) for field, kind in _DETAIL_FIELDS])
-_DETAIL_SQL = "STRUCT(" + ", ".join(f"{f} {'VARCHAR' if k == 'UUID' else k}" for f, k in _DETAIL_FIELDS) + ")[]"
 
 
 @dataclass
@@ -69,13 +52,14 @@ class Functions:
     def __init__(self, registry: Registry, ledger: Ledger, engine: Engine, default: Pass) -> None:
         self._registry, self._ledger, self._engine, self._default = registry, ledger, engine, default
         self._passes: dict[str, Pass] = {}
+        self._asking = threading.Lock()
         self._askers: dict[tuple[int, int], tuple[Task, ModelSpec, Asker]] = {}
 
     def register(self, root: duckdb.DuckDBPyConnection) -> None:
         """Create the functions. `side_effects=False`: a keyed ledger makes them as good as pure."""
         made: tuple[tuple[str, Callable[..., pa.Array], str], ...] = (
             ("distil_response", self._respond, "VARCHAR[]"),
-            ("distil_details", self._detail, _DETAIL_SQL),
+            ("distil_details", self._detail, DETAIL_SQL),
             ("distil_prompt", self._show_prompt, "VARCHAR"),
         )
         for name, function, returns in made:
@@ -106,12 +90,10 @@ class Functions:
         task, rows, asked, answers = self._answers(columns, self._ledger.details)
         reader = _reader(task)
         values = [
-            [_shown(task, reader, answers.get(key)) for key in row.keys]
-            if row.reason is None
-            else [_unasked(row.reason)]
+            [shown(task, reader, answers.get(key)) for key in row.keys] if row.reason is None else [unasked(row.reason)]
             for row in asked
         ]
-        return pa.array(values if rows else [], pa.list_(_DETAIL))
+        return pa.array(values if rows else [], pa.list_(DETAIL))
 
     def _show_prompt(self, *columns: pa.ChunkedArray) -> pa.Array:
         from distil_sql.prompt.formats import format_messages
@@ -144,8 +126,13 @@ class Functions:
         try:
             asked, calls = self._render(task, current, columns) if count else ([], {})
             answers = self._settle(current, calls, look_up)
+            if current.counts_hits and (verdict := self._engine.policy.verdict_on_hits(current.tally, task.name)):
+                raise verdict
         except BaseException as error:
             current.error = error
+            if current is self._default:  # no run will do it: the next query starts afresh
+                self._engine.recover()
+                current.tally = Tally()
             raise
         return task, count, asked, answers
 
@@ -182,22 +169,19 @@ class Functions:
     ) -> dict[str, tuple[Any, ...]]:
         if current.keys is not None:
             current.keys.extend(calls)
-        going = self._engine.pending(calls)
-        answers: dict[str, tuple[Any, ...]] = look_up([key for key in calls if key not in going])
-        for key in [key for key, answer in answers.items() if asks_again(Answer(*answer[:5]), current.run_id)]:
-            del answers[key]
-        missing = [key for key in calls if key not in answers]
-        if current.counts_hits:
-            current.tally.add(hits=len(answers))
-        if not missing:
-            return answers
-        current.misses += len(missing)
         if current.mode is Mode.REPLAY:
-            raise Missing
-        waiting = self._engine.submit([calls[key]() for key in missing])
-        if current.mode is Mode.BLOCKING:
+            answers = _answered(current, look_up, list(calls))
+            if len(answers) < len(calls):
+                raise Missing
+            return answers
+        with self._asking:  # nobody may ask between our look into the ledger and our asking
+            going = self._engine.pending(calls)
+            answers = _answered(current, look_up, [key for key in calls if key not in going])
+            missing = [key for key in calls if key not in answers and key not in going]
+            waiting = [*going.values(), *(self._engine.submit([calls[key]() for key in missing]) if missing else ())]
+        if current.mode is Mode.BLOCKING and waiting:
             self._engine.wait(waiting)
-            answers |= look_up(missing)
+            answers |= look_up([call.key for call in waiting])
         return answers
 
     def _asker(self, task: Task, asked: str | None, messages: str, sample: int) -> Asker:
@@ -236,13 +220,33 @@ class _Maker:
 _NO_TASK = Task("", "generator", (), "VARCHAR", "")
 
 
+def _answered(
+    current: Pass, look_up: Callable[[Sequence[str]], Any], keys: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """What the ledger holds for these keys, without the failures that are to be asked again."""
+    found: dict[str, tuple[Any, ...]] = look_up(keys)
+    answers = {key: answer for key, answer in found.items() if not asks_again(Answer(*answer[:5]), current.run_id)}
+    if current.counts_hits:
+        current.tally.add(hits=len(answers), failed_hits=sum(answer[2] != "ok" for answer in answers.values()))
+    return answers
+
+
 def _rows(task: Task, columns: Sequence[pa.ChunkedArray], count: int) -> list[dict[str, Any]]:
     names = [argument.name for argument in task.arguments]
     if len(columns) != len(names):
         raise OptionError(f"task {task.name!r} was changed by another connection: open the database again")
     if not names:
         return [{} for _ in range(count)]
-    return [dict(zip(names, row, strict=True)) for row in zip(*(column.to_pylist() for column in columns), strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*map(_values, columns), strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """A column's values as a template sees them: a MAP is a dict, a FLOAT the number that SQL prints."""
+    if pa.types.is_map(column.type):
+        return [None if value is None else dict(value) for value in column.to_pylist()]
+    if pa.types.is_float32(column.type):
+        return [None if value is None else float(value) for value in column.cast(pa.string()).to_pylist()]
+    return column.to_pylist()  # type: ignore[no-any-return]
 
 
 def _reader(task: Task) -> Callable[[str], str | None]:
@@ -257,33 +261,6 @@ def _reader(task: Task) -> Callable[[str], str | None]:
             return None
 
     return read
-
-
-def _shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...] | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    call_id, response, status, error_kind, _, error, finish, model, messages, tokens_in, tokens_out, cached, cost = (
-        found
-    )
-    return {
-        "call_id": call_id,
-        "response": response,
-        "readable": reader(response) if response is not None and task.usable(status, error_kind) else None,
-        "prompt": messages,
-        "model": model,
-        "status": status,
-        "error_kind": error_kind,
-        "error": error,
-        "finish_reason": finish,
-        "input_tokens": tokens_in,
-        "output_tokens": tokens_out,
-        "cached_tokens": cached,
-        "cost": cost,
-    }
-
-
-def _unasked(reason: str) -> dict[str, Any]:
-    return {"error": reason, "error_kind": "invalid_request"}
 
 
 def _stable_hash(text: str) -> int:

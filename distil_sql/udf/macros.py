@@ -12,30 +12,31 @@ from distil_sql.engine.writer import parse_expression
 from distil_sql.errors import OptionError
 from distil_sql.quoting import name, text
 from distil_sql.registry import SUFFIXES
-from distil_sql.task import Task
+from distil_sql.task import Argument, Task
 
 PASS_VARIABLE = "distil_pass"
 _MARK = "distil-sql task"
+_AS_TEXT = ("interval", "time with time zone", "timestamp_ns", "bit", "blob", "union")
 
-_DETAILS = """list_transform(list_transform({call}, lambda answer: {{
-        'value': list_transform([answer.readable], lambda response: {value})[1], 'answer': answer}}),
-    lambda found: struct_pack(
-        value := found.value,
-        response := found.answer.response,
-        prompt := found.answer.prompt,
-        model := found.answer.model,
-        status := found.answer.status,
-        error_kind := CASE WHEN found.value IS NULL AND found.answer.status = 'ok' THEN 'unparsable'
-            WHEN found.value IS NULL THEN found.answer.error_kind END,
-        error := CASE WHEN found.value IS NULL AND found.answer.status = 'ok'
+_DETAILS = """list_transform(list_transform({call}, lambda distil_answer: {{
+        'value': list_transform([distil_answer.readable], lambda response: {value})[1], 'answer': distil_answer}}),
+    lambda distil_found: struct_pack(
+        value := distil_found.value,
+        response := distil_found.answer.response,
+        prompt := distil_found.answer.prompt,
+        model := distil_found.answer.model,
+        status := distil_found.answer.status,
+        error_kind := CASE WHEN distil_found.value IS NULL AND distil_found.answer.status = 'ok' THEN 'unparsable'
+            WHEN distil_found.value IS NULL THEN distil_found.answer.error_kind END,
+        error := CASE WHEN distil_found.value IS NULL AND distil_found.answer.status = 'ok'
             THEN 'the stored response does not parse as ' || {returns}
-            WHEN found.value IS NULL THEN found.answer.error END,
-        finish_reason := found.answer.finish_reason,
-        input_tokens := found.answer.input_tokens,
-        output_tokens := found.answer.output_tokens,
-        cached_tokens := found.answer.cached_tokens,
-        cost := found.answer.cost,
-        call_id := found.answer.call_id))[1]"""
+            WHEN distil_found.value IS NULL THEN distil_found.answer.error END,
+        finish_reason := distil_found.answer.finish_reason,
+        input_tokens := distil_found.answer.input_tokens,
+        output_tokens := distil_found.answer.output_tokens,
+        cached_tokens := distil_found.answer.cached_tokens,
+        cost := distil_found.answer.cost,
+        call_id := distil_found.answer.call_id))[1]"""
 
 
 def create_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
@@ -43,7 +44,7 @@ def create_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
     for suffix in SUFFIXES:
         check_free(con, task.name + suffix)
     value = parse_expression(task)
-    values = "".join(f", CAST({name(a.name)} AS {a.type})" for a in task.arguments)
+    values = "".join(f", {_passed(con, a)}" for a in task.arguments)
     named = "".join(f", {name(a.name)}" + (f" := {a.default}" if a.default is not None else "") for a in task.arguments)
     first = f"{text(task.name)}, getvariable('{PASS_VARIABLE}'), CAST(model AS VARCHAR), CAST(sample AS INTEGER)"
     bodies = {
@@ -79,10 +80,10 @@ def drop_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
 
 def check_free(con: duckdb.DuckDBPyConnection, function: str) -> None:
     """Raise where a function of that name exists and is no task's: a macro would hide it."""
-    query = "SELECT schema_name, comment FROM duckdb_functions() WHERE lower(function_name) = lower(?) LIMIT 1"
+    query = "SELECT internal, comment FROM duckdb_functions() WHERE lower(function_name) = lower(?) LIMIT 1"
     found = con.execute(query, [function]).fetchone()
     if found is not None and not str(found[1] or "").startswith(_MARK):
-        owner = "of your own" if found[0] == "main" and found[1] is None else "of DuckDB"
+        owner = "of DuckDB" if found[0] else "of your own"
         raise OptionError(f"there is a function {function!r} {owner} already: call the task something else")
 
 
@@ -95,7 +96,7 @@ def check_parse(con: duckdb.DuckDBPyConnection, task: Task) -> None:
             else f"NULL::{argument.type}"
         )
         try:
-            con.execute(f"SELECT {default} LIMIT 0")
+            con.execute(f"SELECT {default}")  # not LIMIT 0: a default that does not convert would go unseen
         except duckdb.Error as error:
             raise OptionError(f"argument {argument.name!r} {argument.type}: {_first_line(error)}") from None
     try:
@@ -107,6 +108,15 @@ def check_parse(con: duckdb.DuckDBPyConnection, task: Task) -> None:
             con.execute(f"SELECT {parse_expression(task)} FROM (SELECT NULL::VARCHAR AS response) LIMIT 0")
         except duckdb.Error as error:
             raise OptionError(f"its PARSE is not valid: {_first_line(error)}") from None
+
+
+def _passed(con: duckdb.DuckDBPyConnection, argument: Argument) -> str:
+    """An argument on its way to Python: as its type, or as SQL prints it where Python has no such type."""
+    value = f"CAST({name(argument.name)} AS {argument.type})"
+    try:
+        return value if str(con.sqltype(argument.type).id) not in _AS_TEXT else f"CAST({value} AS VARCHAR)"
+    except duckdb.Error as error:
+        raise OptionError(f"argument {argument.name!r} {argument.type}: {_first_line(error)}") from None
 
 
 def _each(call: str, value: str) -> str:

@@ -29,7 +29,6 @@ class Pass:
     run_id: str
     tally: Tally = field(default_factory=Tally)
     counts_hits: bool = True
-    misses: int = 0
     error: BaseException | None = None
     keys: list[str] | None = None  # a list collects the keys of every call the pass needs
     token: str = field(default_factory=lambda: uuid.uuid4().hex)

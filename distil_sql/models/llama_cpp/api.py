@@ -154,7 +154,8 @@ class Weights:
 
     def grammar(self, gbnf: str) -> Grammar:
         """A compiled grammar whose start is `root`."""
-        sampler = _L.llama_sampler_init_grammar(self._vocab, gbnf.encode(), b"root")
+        # an empty grammar is, to llama.cpp, none
+        sampler = _L.llama_sampler_init_grammar(self._vocab, gbnf.encode(), b"root") if gbnf.strip() else None
         if not sampler:
             raise LlamaError("llama.cpp refuses the grammar made from the schema")
         return Grammar(sampler)

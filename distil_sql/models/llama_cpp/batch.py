@@ -18,10 +18,16 @@ from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
 from distil_sql.models.llama_cpp.memory import available_bytes
 from distil_sql.models.llama_cpp.options import LlamaOptions, processors
 from distil_sql.models.llama_cpp.plan import FEWEST, Part, answers, prompts
-from distil_sql.models.llama_cpp.rows import Row, Slot, common
+from distil_sql.models.llama_cpp.rows import Row, Slot
 
 WORTH_COPYING = 16
 """Shared tokens from which copying another slot's cells beats computing them again."""
+
+SMALLEST = 512
+"""Cells of the smallest sequence."""
+
+HEADROOM = 1.25
+"""How much more than the longest row needs a context has, so that slightly longer ones do not need another."""
 
 MEMORY_SHARE = 0.8
 """Of the memory available, how much a context may take."""
@@ -118,7 +124,7 @@ class Batch:
             self._context, self._slots = None, []
         wanted = max(2, self._options.concurrency)  # two, so that no token needs to be decoded alone
         longest = max(other.need for other in self._waiting)
-        cells = min(_rounded(self.limit), max(512, 1 << (longest - 1).bit_length()))
+        cells = min(_rounded(self.limit), _rounded(max(SMALLEST, int(longest * HEADROOM))))
         sequences = self._sequences(cells, wanted)
         if sequences < wanted:
             cells = _rounded(row.need)

@@ -1,0 +1,85 @@
+"""Whether a later statement reads an earlier one row by row, so that its calls may start before the earlier is finished.
+
+`overlap_query(earlier, later)` gives a SELECT over the later statement's rows in which the earlier's table is replaced
+by the earlier's own query, or None. It is used to ask for calls ahead of time and never to compute a result: it must
+therefore be sure that each row it sees will be a row of the real thing, and refuses whatever it is not sure of.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from distil_sql.quoting import name
+from distil_sql.script.anatomy import inner_select, target
+from distil_sql.script.statements import Sql
+
+# what looks at more than one row, or at none in particular
+_NOT_ROW_BY_ROW = (
+    exp.AggFunc,
+    exp.Window,
+    exp.Group,
+    exp.Having,
+    exp.Distinct,
+    exp.Limit,
+    exp.Offset,
+    exp.Fetch,
+    exp.Qualify,
+    exp.SetOperation,
+    exp.Subquery,
+    exp.Exists,
+    exp.TableSample,
+    exp.Pivot,
+    exp.With,
+    exp.Rand,
+    exp.Star,
+)
+_AGGREGATES = ("list", "string_agg", "any_value", "arg_max", "arg_min", "first", "last", "histogram", "mode", "median")
+
+
+def overlap_query(earlier: Sql, later: Sql) -> str | None:
+    """The later statement's query over the earlier's rows as they are so far; None where that is not safe."""
+    table = _created_table(earlier)
+    first, second = inner_select(earlier), inner_select(later)
+    if table is None or first is None or second is None or later.tokens[0].text.upper() not in ("CREATE", "INSERT"):
+        return None
+    read = _row_by_row(second)
+    if _row_by_row(first) is None or read is None or read[0] != [table.lower()]:
+        return None
+    return f"WITH {name(table)} AS ({first}\n) {second}"
+
+
+def _created_table(statement: Sql) -> str | None:
+    """The plain name of the table that CREATE TABLE … AS makes."""
+    aim = target(statement)
+    if statement.verb != "CREATE" or aim is None or "." in aim:
+        return None
+    return aim.strip('"')
+
+
+def _row_by_row(query: str) -> tuple[list[str], exp.Select] | None:
+    """The tables a query reads, where each of its rows comes from one row of each; None for any other query."""
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it only looks: what it cannot read is not news
+    try:
+        tree = sqlglot.parse_one(query, dialect="duckdb")
+    except SqlglotError:
+        return None
+    if not isinstance(tree, exp.Select) or tree.args.get("joins") or tree.args.get("laterals"):
+        return None
+    for node in tree.find_all(*_NOT_ROW_BY_ROW):
+        # `SELECT *` is a row's own columns; count(*) is an aggregate and found as such
+        if not isinstance(node, exp.Star):
+            return None
+    for call in tree.find_all(exp.Anonymous):
+        if call.name.lower() in _AGGREGATES:
+            return None
+    source = tree.args.get("from_") or tree.args.get("from")
+    if source is None or not isinstance(source.this, exp.Table):
+        return None
+    table = source.this
+    if isinstance(table.this, exp.Identifier):
+        return ([table.name.lower()] if not table.db else [f"{table.db}.{table.name}".lower()]), tree
+    return [table.sql(dialect="duckdb").lower()], tree  # a table function: read_csv(…)
