@@ -12,14 +12,17 @@ import duckdb
 from distil_sql.errors import DistilError, OptionError
 from distil_sql.models import check as check_model
 from distil_sql.models.options import ModelSpec
+from distil_sql.prompt.formats import FORMATS
 from distil_sql.registry import Registry
 from distil_sql.script import CreateModel, CreateTask, Drop, Sql, Statement
 from distil_sql.script.anatomy import FunctionCall, function_calls
 from distil_sql.script.lexer import matching
 from distil_sql.task import Task, nearest
-from distil_sql.udf.macros import check_free, check_parse
+from distil_sql.udf.macros import check_free, check_parse, check_types
 
 _ANYTHING = " any function"
+_DECLARES = ("INTO", "TABLE", "EXISTS", "WITH", "RECURSIVE", "TYPE", "INDEX", "MACRO", "FUNCTION", "COPY")
+"""Words after which `name(` declares a table's columns or a macro's parameters."""
 _OWN = {
     "": ("model", "sample"),
     "_n": ("n", "model", "sample"),
@@ -39,11 +42,12 @@ def check_script(statements: Sequence[Statement], registry: Registry, con: duckd
             else:
                 apply_ddl(statement, defined, None)
                 if isinstance(statement, CreateTask):
-                    check_parse(con, statement.task)
+                    check_types(con, statement.task)
+                    _check_parse(statement, con)
                     if statement.task.name.lower() not in registry.tasks:
                         check_free(con, statement.task.name)
         except OptionError as error:
-            raise statement.error(str(error)) from None
+            raise statement.error_naming(str(error)) from None
 
 
 def apply_ddl(statement: Statement, registry: Registry, con: duckdb.DuckDBPyConnection | None) -> Task | None:
@@ -65,6 +69,13 @@ def calls_tasks(statement: Sql, registry: Registry) -> bool:
     return any(registry.function_task(call.name.name) for call in function_calls(statement.tokens))
 
 
+def _check_parse(statement: CreateTask, con: duckdb.DuckDBPyConnection) -> None:
+    try:
+        check_parse(con, statement.task)
+    except OptionError as error:
+        raise statement.error(f"task {statement.task.name!r}: {error}", at=statement.parse_start) from None
+
+
 def _check_sql(statement: Sql, registry: Registry, known: set[str]) -> None:
     defines = {token.name.lower() for token in statement.tokens} if statement.tokens[0].is_word("CREATE") else set()
     if any(token.is_word("MACRO", "FUNCTION") for token in statement.tokens[:5]):
@@ -73,6 +84,8 @@ def _check_sql(statement: Sql, registry: Registry, known: set[str]) -> None:
         known.add(_ANYTHING)  # functions may come from anywhere now
     for call in function_calls(statement.tokens):
         found = registry.function_task(call.name.name)
+        if found is not None and not _is_expression(statement, call, _DECLARES):
+            continue  # a table or CTE that is called as a task is
         if found is not None:
             _check_call(statement, registry, call, *found)
         elif call.name.name.lower() not in known and _ANYTHING not in known and _is_expression(statement, call):
@@ -100,6 +113,10 @@ def _check_call(statement: Sql, registry: Registry, call: FunctionCall, task: Ta
         if index >= call.positional and argument.default is None and argument.name.lower() not in call.named:
             raise statement.error(f"{signature} misses its argument {argument.name!r}", at=at)
     if suffix == "_prompt":
+        format_ = call.named.get("format", ())
+        if len(format_) == 1 and format_[0].kind == "string" and format_[0].value not in FORMATS:
+            message = f"there is no prompt format {format_[0].value!r}{nearest(format_[0].value, FORMATS)}"
+            raise statement.error(message, at=format_[0].start)
         return
     model = call.named.get("model")
     literal = model[0].value if model and len(model) == 1 and model[0].kind == "string" else None
@@ -113,18 +130,16 @@ def _check_call(statement: Sql, registry: Registry, call: FunctionCall, task: Ta
         raise statement.error(str(error), at=model[0].start if model else at) from None
 
 
-def _is_expression(statement: Sql, call: FunctionCall) -> bool:
+def _is_expression(statement: Sql, call: FunctionCall, declares: Sequence[str] = (*_DECLARES, "AS", "ON")) -> bool:
     """Whether `name(` is a function call, not a table with its columns (INSERT INTO t(a), x AS t(a))."""
     index = next(i for i, token in enumerate(statement.tokens) if token is call.name)
     before = statement.tokens[index - 1] if index else None
     close = matching(statement.tokens, index + 1)
     after = statement.tokens[close + 1] if close + 1 < len(statement.tokens) else None
-    if call.qualified or before is None or (after is not None and after.is_word("AS") and before.text == ","):
+    if before is None or (call.qualified and declares is not _DECLARES) or (after is not None and after.is_word("AS") and before.text == ","):
         return False
     return not (
-        before.is_word(
-            "INTO", "TABLE", "AS", "EXISTS", "WITH", "RECURSIVE", "TYPE", "INDEX", "ON", "MACRO", "FUNCTION", "COPY"
-        )
+        before.is_word(*declares)
         or before.kind in ("quoted", "string")
         or (before.kind == "op" and before.text == ")")
     )

@@ -89,7 +89,7 @@ class Journal:
         lines: Sequence[Line],
         skip: Container[int] = (),
     ) -> Journal:
-        """Start a run whose statements numbered in `skip` are done already; one transaction, so a kill leaves it whole."""
+        """Start a run whose statements in `skip` are done already; one transaction, so that a kill leaves it whole."""
         run_id = str(uuid.uuid4())
         con.execute("BEGIN")
         # whatever still says `running` was killed: nobody else can have this database open

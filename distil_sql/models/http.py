@@ -1,7 +1,8 @@
 """The HTTP client behind remote models: one POST of prepared bytes, one answer of bytes.
 
-pyreqwest (Rust's reqwest) on uvloop: beside aiohttp it took half the CPU a call and gave twice the calls a second, plain
-and with TLS (`tests/benchmarks/bench_http_clients.py`). Its pool has no limit: calls queue in the engine, never in here.
+pyreqwest (Rust's reqwest) on uvloop: beside aiohttp it took half the CPU a call and gave twice the calls a second,
+plain and with TLS (`tests/benchmarks/bench_http_clients.py`). Its pool has no limit: calls queue in the engine, never
+in here.
 """
 
 from __future__ import annotations

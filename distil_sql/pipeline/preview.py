@@ -7,7 +7,7 @@ there, tables made by the script are made (short) in memory, and answers that th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ from distil_sql.check import apply_ddl, calls_tasks, check_script
 from distil_sql.errors import DistilError, OptionError
 from distil_sql.pipeline.faults import sql_error
 from distil_sql.quoting import name, text
-from distil_sql.script import Source, Sql, Statement, read_script
+from distil_sql.script import CreateModel, CreateTask, Source, Sql, Statement, read_script
 from distil_sql.script.anatomy import inner_select, target
 from distil_sql.session import Session, database_error
 from distil_sql.udf.macros import PASS_VARIABLE, create_macros
@@ -39,7 +39,7 @@ class Shown:
 
 def preview(source: Source, database: str, rows: int, overrides: dict[str, str] | None = None) -> Iterator[Shown]:
     """The first `rows` rows of each statement that calls a task; raises as `run` does."""
-    statements = read_script(source)
+    statements = [_replacing(statement) for statement in read_script(source)]
     session = Session.open(":memory:")
     try:
         con = session.cursor()
@@ -58,6 +58,13 @@ def preview(source: Source, database: str, rows: int, overrides: dict[str, str] 
                 yield Shown(statement.number, _label(statement), note=note)
     finally:
         session.close()
+
+
+def _replacing(statement: Statement) -> Statement:
+    """What a run has made already may be made again here."""
+    if isinstance(statement, CreateModel | CreateTask):
+        return replace(statement, replace=True)
+    return statement
 
 
 def _lay_over(session: Session, con: duckdb.DuckDBPyConnection, database: str) -> None:

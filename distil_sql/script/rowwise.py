@@ -1,4 +1,4 @@
-"""Whether a later statement reads an earlier one row by row, so that its calls may start before the earlier is finished.
+"""Whether a later statement reads an earlier one row by row, so that its calls may start before that is finished.
 
 `overlap_query(earlier, later)` gives a SELECT over the later statement's rows in which the earlier's table is replaced
 by the earlier's own query, or None. It is used to ask for calls ahead of time and never to compute a result: it must

@@ -68,7 +68,7 @@ class Task:
                 raise OptionError(f"an argument cannot be called {name!r}: the task's functions use that name")
             if folded.count(name.lower()) > 1:
                 raise OptionError(f"argument {name!r} is given twice")
-        for argument in self.arguments[(self.required[-1] if self.required else -1) :: -1]:
+        for argument in self.arguments[: self.required[-1]] if self.required else ():
             if argument.default is not None:
                 raise OptionError(f"argument {argument.name!r} has a default, so those after it need one too")
         for template in (self._prompt, self._system):

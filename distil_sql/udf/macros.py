@@ -87,8 +87,8 @@ def check_free(con: duckdb.DuckDBPyConnection, function: str) -> None:
         raise OptionError(f"there is a function {function!r} {owner} already: call the task something else")
 
 
-def check_parse(con: duckdb.DuckDBPyConnection, task: Task) -> None:
-    """Bind a task's types, defaults and PARSE without running them; OptionError says what DuckDB says."""
+def check_types(con: duckdb.DuckDBPyConnection, task: Task) -> None:
+    """Bind a task's types and defaults; OptionError says what DuckDB says."""
     for argument in task.arguments:
         default = (
             f"CAST(({argument.default}) AS {argument.type})"
@@ -103,8 +103,14 @@ def check_parse(con: duckdb.DuckDBPyConnection, task: Task) -> None:
         con.execute(f"SELECT CAST(NULL AS {task.returns}) LIMIT 0")
     except duckdb.Error as error:
         raise OptionError(f"RETURNS {task.returns}: {_first_line(error)}") from None
+
+
+def check_parse(con: duckdb.DuckDBPyConnection, task: Task) -> None:
+    """Bind a task's PARSE without running it, in a lambda as its functions do; OptionError says what DuckDB says."""
     if task.parse:
+        values = f"list_transform([NULL::VARCHAR], lambda response: {parse_expression(task)})"
         try:
+            con.execute(f"SELECT {values} LIMIT 0")
             con.execute(f"SELECT {parse_expression(task)} FROM (SELECT NULL::VARCHAR AS response) LIMIT 0")
         except duckdb.Error as error:
             raise OptionError(f"its PARSE is not valid: {_first_line(error)}") from None

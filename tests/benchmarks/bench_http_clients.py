@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bench_http_clients --calls 5000 --concurrency 256
 
-Prints calls a second and CPU milliseconds a call (this process alone), medians over rounds in which the clients alternate.
+Prints calls a second and CPU milliseconds a call (of this process), medians over rounds; the clients take turns.
 """
 
 from __future__ import annotations
