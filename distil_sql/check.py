@@ -18,7 +18,7 @@ from distil_sql.script import CreateModel, CreateTask, Drop, Sql, Statement
 from distil_sql.script.anatomy import FunctionCall, function_calls
 from distil_sql.script.lexer import matching
 from distil_sql.task import Task, nearest
-from distil_sql.udf.macros import check_free, check_parse, check_types
+from distil_sql.udf.macros import check_arguments, check_free, check_parse, check_returns
 
 _ANYTHING = " any function"
 _DECLARES = ("INTO", "TABLE", "EXISTS", "WITH", "RECURSIVE", "TYPE", "INDEX", "MACRO", "FUNCTION", "COPY")
@@ -42,8 +42,8 @@ def check_script(statements: Sequence[Statement], registry: Registry, con: duckd
             else:
                 apply_ddl(statement, defined, None)
                 if isinstance(statement, CreateTask):
-                    check_types(con, statement.task)
-                    _check_parse(statement, con)
+                    check_arguments(con, statement.task)
+                    _check_output(statement, con)
                     if statement.task.name.lower() not in registry.tasks:
                         check_free(con, statement.task.name)
         except OptionError as error:
@@ -69,11 +69,12 @@ def calls_tasks(statement: Sql, registry: Registry) -> bool:
     return any(registry.function_task(call.name.name) for call in function_calls(statement.tokens))
 
 
-def _check_parse(statement: CreateTask, con: duckdb.DuckDBPyConnection) -> None:
-    try:
-        check_parse(con, statement.task)
-    except OptionError as error:
-        raise statement.error(f"task {statement.task.name!r}: {error}", at=statement.parse_start) from None
+def _check_output(statement: CreateTask, con: duckdb.DuckDBPyConnection) -> None:
+    for check, at in ((check_returns, statement.returns_start), (check_parse, statement.parse_start)):
+        try:
+            check(con, statement.task)
+        except OptionError as error:
+            raise statement.error(f"task {statement.task.name!r}: {error}", at=at) from None
 
 
 def _check_sql(statement: Sql, registry: Registry, known: set[str]) -> None:
@@ -88,7 +89,7 @@ def _check_sql(statement: Sql, registry: Registry, known: set[str]) -> None:
             continue  # a table or CTE that is called as a task is
         if found is not None:
             _check_call(statement, registry, call, *found)
-        elif call.name.name.lower() not in known and _ANYTHING not in known and _is_expression(statement, call):
+        elif not (call.qualified or known & {call.name.name.lower(), _ANYTHING}) and _is_expression(statement, call):
             hint = nearest(call.name.name, list(registry.functions()), cutoff=0.75)
             if hint:
                 message = f"there is no task or function {call.name.name!r}{hint}"
@@ -132,16 +133,17 @@ def _check_call(statement: Sql, registry: Registry, call: FunctionCall, task: Ta
 
 def _is_expression(statement: Sql, call: FunctionCall, declares: Sequence[str] = (*_DECLARES, "AS", "ON")) -> bool:
     """Whether `name(` is a function call, not a table with its columns (INSERT INTO t(a), x AS t(a))."""
-    index = next(i for i, token in enumerate(statement.tokens) if token is call.name)
-    before = statement.tokens[index - 1] if index else None
-    close = matching(statement.tokens, index + 1)
-    after = statement.tokens[close + 1] if close + 1 < len(statement.tokens) else None
-    if before is None or (call.qualified and declares is not _DECLARES) or (after is not None and after.is_word("AS") and before.text == ","):
-        return False
-    return not (
-        before.is_word(*declares)
-        or before.kind in ("quoted", "string")
-        or (before.kind == "op" and before.text == ")")
+    tokens = statement.tokens
+    index = next(i for i, token in enumerate(tokens) if token is call.name)
+    close = matching(tokens, index + 1)
+    after = tokens[close + 1 : close + 3]
+    while index > 1 and tokens[index - 1].text == ".":
+        index -= 2
+    before = tokens[index - 1] if index else None
+    if len(after) == 2 and after[0].is_word("AS") and (after[1].text == "(" or after[1].is_word("MATERIALIZED", "NOT")):
+        return False  # a CTE
+    return before is not None and not (
+        before.is_word(*declares) or before.kind in ("quoted", "string") or (before.kind == "op" and before.text == ")")
     )
 
 

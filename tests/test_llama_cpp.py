@@ -20,6 +20,7 @@ import pytest
 pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install 'distil-sql[llama]'")
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-sql[test]'")
 
+from distil_sql import tiny
 from distil_sql.errors import MissingExtra, ModelError, OptionError
 from distil_sql.models.base import CallError, Completion, Message, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, identity
@@ -139,6 +140,24 @@ def test_samples_of_a_prompt_differ_and_each_comes_again(small: Path) -> None:
 def test_a_seed_gives_another_answer(small: Path) -> None:
     answers = ask(options(small), [Request(user("go"), Sampling(max_tokens=20, seed=seed)) for seed in (1, 2, 1)])
     assert answers[0].text == answers[2].text != answers[1].text
+
+
+def test_greedy_answers_are_those_of_the_high_level_api() -> None:
+    from tests.benchmarks.bench_llama import RowByRow
+
+    questions = ("Write cat in capitals.", "Name a fruit.", "What is 2 + 3?", "What is the capital of France?")
+    requests = [Request(user(text), Sampling(temperature=0, max_tokens=24)) for text in questions]
+    other = RowByRow(tiny.path(), threads=1, context=512)
+    equal = [
+        one.text == other.answer(request)[0]
+        for one, request in zip(ask(options("tiny"), requests), requests, strict=True)
+    ]
+    assert sum(equal) >= 3  # where two tokens are as likely, roundings decide
+
+
+def test_more_sequences_than_rows_and_as_many_as_llama_cpp_takes(small: Path) -> None:
+    requests = [Request(user(f"{n}"), Sampling(max_tokens=3, temperature=0)) for n in range(40)]
+    assert ask(options(small, concurrency=255), requests) == ask(options(small, concurrency=255), requests)
 
 
 def test_one_model_answers_several_event_loops(small: Path) -> None:
@@ -269,7 +288,6 @@ def test_a_forked_child_gets_an_error(small: Path, monkeypatch: pytest.MonkeyPat
             run(model.complete(Request(user("hi"))))
         assert caught.value.fatal
         run(model.close())
-    model._closing = False
     run(model.close())
 
 
@@ -706,6 +724,7 @@ def test_without_the_extra_the_import_says_what_to_install() -> None:
 import importlib.util, sys
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "llama_cpp" else found(name, *rest)
+from distil_sql import tiny
 from distil_sql.errors import MissingExtra
 try:
     import distil_sql.models.llama_cpp

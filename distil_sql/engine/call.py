@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from distil_sql.errors import DistilError
 from distil_sql.ledger import Outcome
@@ -58,15 +59,24 @@ class Call:
 
     __slots__ = (
         "attempts", "cached_tokens", "done", "first", "input_tokens", "key", "messages", "model", "output_tokens",
-        "reasks", "rejections", "request", "run_id", "spent_s", "stopped", "tally", "task",
+        "reasks", "rejections", "request", "run_id", "spent_s", "stopped", "tally", "task", "values",
     )  # fmt: skip
 
     def __init__(
-        self, key: str, task: Task, model: ModelSpec, request: Request, messages: str, run_id: str, tally: Tally
+        self,
+        key: str,
+        task: Task,
+        model: ModelSpec,
+        request: Request,
+        messages: str,
+        run_id: str,
+        tally: Tally,
+        values: Mapping[str, Any],
     ) -> None:
         self.key, self.task, self.model, self.request, self.messages = key, task, model, request, messages
         self.run_id, self.tally = run_id, tally
         self.first = request.messages
+        self.values = values  # the arguments that the task's PARSE reads
         self.attempts = self.rejections = self.reasks = 0
         self.input_tokens = self.output_tokens = self.cached_tokens = 0
         self.spent_s = 0.0

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import duckdb
 
 from distil_sql.engine.call import Call
+from distil_sql.engine.parsing import parse_check
 from distil_sql.errors import DatabaseError
 from distil_sql.ledger import Ledger, Outcome
 from distil_sql.models.base import CallError, Completion
@@ -130,7 +131,8 @@ class Writer:
                 call.count(error.completion)
             judged.append((call, completion, error))
         for task, places in to_parse.values():
-            reasons = parse_check(self._cursor, task, [judged[i][1].text for i in places])  # type: ignore[union-attr]
+            answered = [(judged[i][1], judged[i][0].values) for i in places]
+            reasons = parse_check(self._cursor, task, [(done.text, values) for done, values in answered if done])
             for place, reason in zip(places, reasons, strict=True):
                 if reason is not None:
                     call, completion, _ = judged[place]
@@ -159,26 +161,6 @@ def _unusable(task: Task, completion: Completion) -> CallError | None:
         except ValueError as error:
             return CallError("unparsable", str(error))
     return None
-
-
-def parse_expression(task: Task) -> str:
-    """SQL over `response` that gives the task's value from what `distil_response` returns, or NULL."""
-    if task.parse:
-        return f"TRY_CAST(TRY(({task.parse}\n)) AS {task.returns})"
-    if task.output.is_text:
-        return "response"
-    return f"TRY_CAST(CAST(response AS JSON) AS {task.returns})"
-
-
-def parse_check(cursor: duckdb.DuckDBPyConnection, task: Task, responses: Sequence[str]) -> list[str | None]:
-    """For each response, None if the task's PARSE gives a value, else the reason."""
-    value = parse_expression(task)
-    query = (
-        f"SELECT ({value}) IS NULL FROM "
-        "(SELECT unnest(?::VARCHAR[]) AS response, generate_subscripts(?::VARCHAR[], 1) AS i) ORDER BY i"
-    )
-    found = cursor.execute(query, [list(responses), list(responses)]).fetchall()
-    return [f"it does not parse as {task.returns}" if unread else None for (unread,) in found]
 
 
 def _database_error(error: Exception) -> Exception:

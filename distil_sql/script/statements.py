@@ -110,4 +110,6 @@ def read_script(source: Source) -> list[Statement]:
         start, end = tokens[0].start, tokens[-1].end
         plain = Sql(number, source.text[start:end], start, tokens, source)
         statements.append(read_ddl(plain) or plain)
+    if not statements:
+        raise source.error(0, "there is no statement in this script")
     return statements

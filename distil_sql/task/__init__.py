@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -110,6 +111,12 @@ class Task:
     def required(self) -> tuple[int, ...]:
         """Positions of the arguments that must not be NULL: those without a default."""
         return tuple(i for i, argument in enumerate(self.arguments) if argument.default is None)
+
+    @cached_property
+    def parse_inputs(self) -> tuple[Argument, ...]:
+        """The arguments that the PARSE expression reads beside `response`."""
+        words = set(re.findall(r"\w+", (self.parse or "").lower())) - {"response"}
+        return tuple(argument for argument in self.arguments if argument.name.lower() in words)
 
     @property
     def reask(self) -> int:

@@ -160,7 +160,7 @@ class Functions:
                 key = asker.keys.key(text, sample)
                 keys.append(key)
                 if key not in calls:
-                    calls[key] = _Maker(key, task, asker, messages, text, sample, current)
+                    calls[key] = _Maker(key, task, asker, messages, text, sample, current, values)
             asked.append(Asked(keys))
         return asked, calls
 
@@ -209,12 +209,14 @@ class _Maker:
     text: str
     sample: int
     current: Pass
+    values: dict[str, Any]
 
     def __call__(self) -> Call:
         common = self.asker.request
         request = Request(self.messages, common.sampling, common.schema, self.sample)
         spec, current = self.asker.spec, self.current
-        return Call(self.key, self.task, spec, request, self.text, current.run_id, current.tally)
+        read = {argument.name: self.values[argument.name] for argument in self.task.parse_inputs}
+        return Call(self.key, self.task, spec, request, self.text, current.run_id, current.tally, read)
 
 
 _NO_TASK = Task("", "generator", (), "VARCHAR", "")

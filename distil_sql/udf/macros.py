@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
-from distil_sql.engine.writer import parse_expression
+from distil_sql.engine.parsing import parse_expression
 from distil_sql.errors import OptionError
 from distil_sql.quoting import name, text
 from distil_sql.registry import SUFFIXES
@@ -87,8 +87,8 @@ def check_free(con: duckdb.DuckDBPyConnection, function: str) -> None:
         raise OptionError(f"there is a function {function!r} {owner} already: call the task something else")
 
 
-def check_types(con: duckdb.DuckDBPyConnection, task: Task) -> None:
-    """Bind a task's types and defaults; OptionError says what DuckDB says."""
+def check_arguments(con: duckdb.DuckDBPyConnection, task: Task) -> None:
+    """Bind a task's arguments and their defaults; OptionError says what DuckDB says."""
     for argument in task.arguments:
         default = (
             f"CAST(({argument.default}) AS {argument.type})"
@@ -99,6 +99,10 @@ def check_types(con: duckdb.DuckDBPyConnection, task: Task) -> None:
             con.execute(f"SELECT {default}")  # not LIMIT 0: a default that does not convert would go unseen
         except duckdb.Error as error:
             raise OptionError(f"argument {argument.name!r} {argument.type}: {_first_line(error)}") from None
+
+
+def check_returns(con: duckdb.DuckDBPyConnection, task: Task) -> None:
+    """Bind a task's RETURNS; OptionError says what DuckDB says."""
     try:
         con.execute(f"SELECT CAST(NULL AS {task.returns}) LIMIT 0")
     except duckdb.Error as error:
@@ -108,10 +112,11 @@ def check_types(con: duckdb.DuckDBPyConnection, task: Task) -> None:
 def check_parse(con: duckdb.DuckDBPyConnection, task: Task) -> None:
     """Bind a task's PARSE without running it, in a lambda as its functions do; OptionError says what DuckDB says."""
     if task.parse:
-        values = f"list_transform([NULL::VARCHAR], lambda response: {parse_expression(task)})"
+        value = parse_expression(task)
         try:
-            con.execute(f"SELECT {values} LIMIT 0")
-            con.execute(f"SELECT {parse_expression(task)} FROM (SELECT NULL::VARCHAR AS response) LIMIT 0")
+            inputs = "".join(f", NULL::{argument.type} AS {name(argument.name)}" for argument in task.parse_inputs)
+            con.execute(f"SELECT {value} FROM (SELECT NULL::VARCHAR AS response{inputs}) LIMIT 0")
+            con.execute(f"SELECT list_transform([NULL::VARCHAR], lambda response: {value}) FROM (SELECT 1{inputs}) LIMIT 0")
         except duckdb.Error as error:
             raise OptionError(f"its PARSE is not valid: {_first_line(error)}") from None
 

@@ -193,7 +193,7 @@ class Batch:
             return
         for part in parts:
             if part.padding and len(part.slot.cells) == context.cells:
-                part.slot.cells.pop()
+                part.slot.cells.pop()  # a full slot makes room, for the price of one token if it is reused
                 context.trim(part.slot.sequence, len(part.slot.cells))
         code = context.decode([(p.slot.sequence, len(p.slot.cells), p.tokens, p.output) for p in parts])
         if code:

@@ -16,7 +16,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distil_sql.errors import DistilError
@@ -47,7 +47,7 @@ class _Call:
         self._resolve(lambda: None if self.future.done() else self.future.set_result(completion))
 
     def fail(self, error: CallError) -> None:
-        self._resolve(lambda: None if self.future.done() else self.future.set_exception(error))
+        self._resolve(lambda: None if self.future.done() else self.future.set_exception(replace(error)))
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -105,9 +105,11 @@ class LlamaModel:
 
     def _stop(self) -> bool:
         """Ask the owner thread to end; False where there is none."""
+        if os.getpid() != self._pid:
+            return False  # a forked child has neither the thread nor, perhaps, a free lock
         with self._lock:
             self._closing = True
-            if self._thread is None or os.getpid() != self._pid:
+            if self._thread is None:
                 return False
             if self._engine is not None:
                 self._engine.batch.abort()
@@ -201,6 +203,8 @@ class _Engine:
         if limit < 1:
             raise CallError("invalid_request", f"max_tokens {limit} cannot be: use 1 or more")
         tokens = self.chat.tokens(request.messages)
+        if not tokens:
+            raise CallError("invalid_request", "the prompt is empty")
         return Row(
             tokens=tokens,
             max_tokens=limit,
