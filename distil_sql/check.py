@@ -64,9 +64,10 @@ def apply_ddl(statement: Statement, registry: Registry, con: duckdb.DuckDBPyConn
     return None
 
 
-def calls_tasks(statement: Sql, registry: Registry) -> bool:
-    """Whether a task is called by name in the statement's text (views and macros may hide one)."""
-    return any(registry.function_task(call.name.name) for call in function_calls(statement.tokens))
+def called_tasks(statement: Sql, registry: Registry) -> set[str]:
+    """Names of the tasks called in the statement's text (views and macros may hide others)."""
+    found = (registry.function_task(call.name.name) for call in function_calls(statement.tokens))
+    return {task.name for task, suffix in filter(None, found) if suffix != "_prompt"}
 
 
 def _check_output(statement: CreateTask, con: duckdb.DuckDBPyConnection) -> None:

@@ -2,7 +2,8 @@
 
 Every statement and thread that uses the server shares one `Limits`. Where the user gives no concurrency it is found:
 doubling until the server first says 429, then times 0.75 once a burst of rejections and +1 a round trip of answers (the
-additive increase, multiplicative decrease of Chiu and Jain, 1989). Used inside the event loop only.
+additive increase, multiplicative decrease of Chiu and Jain, 1989). A rejection also spaces departures at the rate that
+was answered, so that a server which counts requests a minute is not asked in herds. Used inside the event loop only.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ import time
 from collections.abc import Callable
 
 START, CEILING = 16, 256
+_WIDER, _CLOSER, _NO_GAP_S = 1.25, 0.995, 0.001  # the gap between departures: after a burst of 429s, after an answer
 
 
 class Bucket:
-    """A token bucket: `rate` a minute, at most one second's worth at once, so that no window is overrun."""
+    """A token bucket: `rate` a minute, at most half a second's worth at once.
+
+    A server that lets a second's worth through at once may then see calls half a second closer than they left.
+    """
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_second = rate / 60
-        self.size = max(1.0, self.per_second)
+        self.size = max(1.0, self.per_second / 2)
         self.level, self._clock = self.size, clock
         self._at = clock()
 
@@ -56,12 +61,14 @@ class Limits:
         self._paused_until = 0.0
         self._burst_until = 0.0
         self._streak = 0  # bursts of rejections since the last answer
+        self._gap, self._next = 0.0, 0.0
+        self._second, self._answered, self._answered_before = clock(), 0, 0
 
     def delay(self, in_flight: int) -> float | None:
         """Seconds to wait before the next call; None: until one in flight ends; 0: go."""
         if in_flight >= int(self.window):
             return None
-        wait = max(0.0, self._paused_until - self._clock())
+        wait = max(0.0, max(self._paused_until, self._next) - self._clock())
         if self._requests is not None:
             wait = max(wait, self._requests.wait(1))
         if self._tokens is not None:
@@ -70,6 +77,8 @@ class Limits:
 
     def start(self) -> None:
         """A call goes out."""
+        if self._gap:
+            self._next = self._clock() + self._gap
         if self._requests is not None:
             self._requests.take(1)
         if self._tokens is not None:
@@ -78,6 +87,9 @@ class Limits:
     def answered(self, tokens: int) -> None:
         """A call was answered: correct the token estimate, let the window grow."""
         self._streak = 0
+        self._count()
+        self._answered += 1
+        self._gap = self._gap * _CLOSER if self._gap > _NO_GAP_S else 0.0
         if self._tokens is not None:
             self._tokens.take(tokens - self._tokens_a_call)
             self._tokens_a_call += 0.1 * (tokens - self._tokens_a_call) if self._tokens_a_call else tokens
@@ -103,5 +115,15 @@ class Limits:
             self._burst_until = now + max(1.0, pause)
             self._streak += 1
             self._growing, self._answers = False, 0
+            self._count()
+            rate = max(self._answered, self._answered_before, 1)
+            self._gap = min(1.0, max(self._gap * _WIDER, 1 / rate))
             if self.adaptive:
                 self.window = max(1.0, self.window * 0.75)
+
+    def _count(self) -> None:
+        """Keep the answers of this second and the one before."""
+        elapsed = self._clock() - self._second
+        if elapsed >= 1:
+            self._answered_before = self._answered if elapsed < 2 else 0
+            self._second, self._answered = self._clock(), 0

@@ -40,15 +40,16 @@ _FATAL_CODES = (
 
 
 class OpenAIModel:
-    """One model of one server. Built without a connection; the first call opens it."""
+    """One model of one server. The first call opens the connection."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.concurrency = spec.whole("concurrency") or 0
         self._client: HttpClient | None = None
-        self._url = ""
+        self._url, self._headers = self._address()  # here, not in the event loop, which the import would hold up
 
-    def _connect(self) -> HttpClient:
+    def _address(self) -> tuple[str, dict[str, str]]:
+        """Where calls go, and with what headers."""
         import openai  # over a second: only where a call is made
 
         spec = self.spec
@@ -66,10 +67,9 @@ class OpenAIModel:
             headers["api-key"] = key
         url = str(client.base_url).rstrip("/") + "/chat/completions"
         query = "&".join(f"{name}={value}" for name, value in client.default_query.items())
-        self._url = f"{url}?{query}" if query else url
         client.close()
         headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
-        return HttpClient({**headers, "Content-Type": "application/json"}, spec.number("timeout") or DEFAULT_TIMEOUT)
+        return f"{url}?{query}" if query else url, {**headers, "Content-Type": "application/json"}
 
     def body(self, request: Request) -> dict[str, Any]:
         """The JSON body of one call."""
@@ -94,7 +94,7 @@ class OpenAIModel:
     async def complete(self, request: Request) -> Completion:
         """Answer one request; raises CallError with the server's own reason."""
         if self._client is None:
-            self._client = self._connect()
+            self._client = HttpClient(self._headers, self.spec.number("timeout") or DEFAULT_TIMEOUT)
         data = json.dumps(self.body(request), ensure_ascii=False, separators=(",", ":")).encode()
         reply = await self._client.post(self._url, data)
         if reply.status != 200:

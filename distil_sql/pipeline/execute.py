@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
-from distil_sql.check import apply_ddl, calls_tasks
+from distil_sql.check import apply_ddl, called_tasks
 from distil_sql.errors import DistilError, Interrupted, OptionError
 from distil_sql.pipeline.faults import sql_error
 from distil_sql.script import Sql, Statement
@@ -75,7 +75,8 @@ class Executor:
             self._explicit(statement, line, verb)
             return
         query = inner_select(statement)
-        may_need_none = query is None or is_conditional(statement) or not calls_tasks(statement, self.session.registry)
+        tasks = called_tasks(statement, self.session.registry)
+        may_need_none = query is None or is_conditional(statement) or not tasks or self._asked_before(tasks)
         if may_need_none and self._replay(statement, line):
             return
         line.mode = Mode.DEMAND.value
@@ -99,6 +100,12 @@ class Executor:
         if self._replay(statement, line):
             return
         self._blocking(statement, line, "its prompts differ each time it is run")
+
+    def _asked_before(self, tasks: set[str]) -> bool:
+        """Whether the ledger knows these tasks: then it may hold every answer, and one pass is enough."""
+        names = sorted(tasks)
+        query = f"SELECT 1 FROM distil.calls WHERE task IN ({', '.join('?' * len(names))}) LIMIT 1"
+        return self.con.execute(query, names).fetchone() is not None
 
     # -- the three stages ---------------------------------------------------------------------------------------------
 

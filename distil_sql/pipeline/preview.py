@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from distil_sql.check import apply_ddl, calls_tasks, check_script
+from distil_sql.check import apply_ddl, called_tasks, check_script
 from distil_sql.errors import DistilError, OptionError
 from distil_sql.pipeline.faults import sql_error
 from distil_sql.quoting import name, text
@@ -52,7 +52,7 @@ def preview(source: Source, database: str, rows: int, overrides: dict[str, str] 
                     session.define(con, apply_ddl(statement, session.registry, con))
                 except (OptionError, duckdb.Error) as error:
                     raise statement.error(str(error)) from None
-            elif calls_tasks(statement, session.registry):
+            elif called_tasks(statement, session.registry):
                 yield _answered(session, con, statement, rows)
             elif (note := _prepared(con, statement)) is not None:
                 yield Shown(statement.number, _label(statement), note=note)

@@ -49,7 +49,8 @@ def _inner(statement: Sql, tokens: Sequence[Token]) -> str | None:
     if first.text == "(" or first.is_word("SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT"):
         return statement.text
     if first.is_word("CREATE"):
-        at = _find(tokens, "AS") if any(token.is_word("TABLE") for token in tokens[1:5]) else None
+        made = tokens[_modifiers(tokens) :]
+        at = _find(tokens, "AS") if made and made[0].is_word("TABLE") else None
         if at is None or _data_clause(tokens) == "WITH NO DATA":
             return None
         return _slice(statement, tokens[at + 1 : len(tokens) - len(_data_clause(tokens).split())])
@@ -92,7 +93,8 @@ def is_transactional(statement: Sql) -> bool:
     tokens = statement.tokens[_skip_with(statement.tokens) :]
     if not tokens or not tokens[0].is_word("CREATE", "DROP", "ALTER", "TRUNCATE", "COMMENT", *_WRITES):
         return False
-    return not any(token.is_word("SECRET", "DATABASE") for token in tokens[1:5])
+    after = tokens[_modifiers(tokens) : _modifiers(tokens) + 1]
+    return not any(token.is_word("SECRET", "DATABASE") for token in after)
 
 
 def is_conditional(statement: Sql) -> bool:
@@ -106,7 +108,8 @@ def is_session(statement: Sql) -> bool:
     first = statement.tokens[0]
     if first.is_word(*_SESSION):
         return True
-    return first.is_word("CREATE") and any(token.is_word("TEMP", "TEMPORARY") for token in statement.tokens[1:4])
+    words = statement.tokens[: _modifiers(statement.tokens)]
+    return first.is_word("CREATE") and any(token.is_word("TEMP", "TEMPORARY") for token in words)
 
 
 def transaction_verb(statement: Sql) -> bool | None:
@@ -142,6 +145,12 @@ def _skip_with(tokens: Sequence[Token]) -> int:
         if depth == 0 and index and token.is_word("SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", *_WRITES):
             return index
     return len(tokens)
+
+
+def _modifiers(tokens: Sequence[Token]) -> int:
+    """Index of the word that says what a CREATE or DROP is about: TABLE, VIEW, SECRET, …"""
+    words = ("OR", "REPLACE", "LOCAL", "GLOBAL", "TEMP", "TEMPORARY", "PERSISTENT")
+    return next((i for i, token in enumerate(tokens) if i and not token.is_word(*words)), len(tokens))
 
 
 def _find(tokens: Sequence[Token], word: str) -> int | None:

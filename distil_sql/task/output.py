@@ -10,8 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -64,13 +66,7 @@ class Output:
 
     def __init__(self, returns: str) -> None:
         self.returns = returns
-        try:
-            # a connection of its own: the default one is shared by every thread of the process
-            with duckdb.connect() as con:
-                self.shape = _shape(con.sqltype(returns))
-        except duckdb.Error as error:
-            reason = str(error).split("\n", 1)[0]
-            raise OptionError(f"RETURNS {returns} is no DuckDB type: {reason}") from None
+        self.shape = _shape_of(returns)
         self.is_text = self.shape.kind == "string" and self.shape.format is None
         self.wrapped = self.shape.kind not in ("object", "map", "json")
 
@@ -93,7 +89,7 @@ class Output:
 
     def read(self, response: str) -> str:
         """Canonical JSON of this type from a response; raises ValueError with what is wrong."""
-        reason = "no JSON in it"
+        reason = ""  # what is wrong with the likeliest candidate
         for candidate in _candidates(response):
             if self.wrapped and isinstance(candidate, dict):
                 keys = {key.lower(): key for key in candidate}
@@ -104,19 +100,36 @@ class Output:
             try:
                 return _canonical(_fit(candidate, self.shape, "the answer"))
             except ValueError as error:
-                reason = str(error)
+                reason = reason or str(error)
         if self.wrapped:
             try:  # a bare label or number
                 bare = response.strip("\"'`* \n\t").rstrip(".")
                 return _canonical(_fit(bare, self.shape, "the answer"))
-            except ValueError:
-                pass
-        raise ValueError(reason)
+            except ValueError as error:
+                reason = reason or str(error)
+        raise ValueError(reason or "no JSON in it")
 
 
 def _canonical(value: Any) -> str:
     """JSON that DuckDB can read: no NaN or Infinity (ValueError), no half of a surrogate pair."""
     return _SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+@lru_cache(maxsize=1)
+def _types() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
+    """A connection to ask about types alone: the process's default one belongs to its user."""
+    return duckdb.connect(), threading.Lock()
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(returns: str) -> Shape:
+    con, lock = _types()
+    try:
+        with lock:
+            return _shape(con.sqltype(returns))
+    except duckdb.Error as error:
+        reason = str(error).split("\n", 1)[0]
+        raise OptionError(f"RETURNS {returns} is no DuckDB type: {reason}") from None
 
 
 def _shape(type_: Any) -> Shape:

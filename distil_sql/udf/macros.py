@@ -116,7 +116,9 @@ def check_parse(con: duckdb.DuckDBPyConnection, task: Task) -> None:
         try:
             inputs = "".join(f", NULL::{argument.type} AS {name(argument.name)}" for argument in task.parse_inputs)
             con.execute(f"SELECT {value} FROM (SELECT NULL::VARCHAR AS response{inputs}) LIMIT 0")
-            con.execute(f"SELECT list_transform([NULL::VARCHAR], lambda response: {value}) FROM (SELECT 1{inputs}) LIMIT 0")
+            con.execute(
+                f"SELECT list_transform([NULL::VARCHAR], lambda response: {value}) FROM (SELECT 1{inputs}) LIMIT 0"
+            )
         except duckdb.Error as error:
             raise OptionError(f"its PARSE is not valid: {_first_line(error)}") from None
 

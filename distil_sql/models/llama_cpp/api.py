@@ -64,6 +64,7 @@ class Weights:
         self._vocab: Any = _L.llama_model_get_vocab(self._model)
         self.n_vocab: int = _L.llama_vocab_n_tokens(self._vocab)
         self.n_ctx_train: int = _L.llama_model_n_ctx_train(self._model)
+        self.parameters: int = _L.llama_model_n_params(self._model)
         self.add_bos: bool = _L.llama_vocab_get_add_bos(self._vocab)
         self.bos: int = _L.llama_vocab_bos(self._vocab)
         self.eos: int = _L.llama_vocab_eos(self._vocab)

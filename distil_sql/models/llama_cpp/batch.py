@@ -23,6 +23,9 @@ from distil_sql.models.llama_cpp.rows import Row, Slot
 WORTH_COPYING = 16
 """Shared tokens from which copying another slot's cells beats computing them again."""
 
+SMALL_MODEL = 20_000_000
+"""Parameters below which one thread is best: waiting for each other takes threads longer than the work."""
+
 SMALLEST = 512
 """Cells of the smallest sequence."""
 
@@ -134,7 +137,7 @@ class Batch:
         self._context = self._weights.context(
             sequences=sequences,
             cells=cells,
-            threads=self._options.threads or processors(),
+            threads=self._options.threads or (1 if self._weights.parameters < SMALL_MODEL else processors()),
             flash_attention=self._flash,
         )
         self._slots = [Slot(sequence) for sequence in range(sequences)]

@@ -27,7 +27,7 @@ class LlamaOptions:
     """An embedded model.
 
     path: a GGUF file, `tiny` (the model shipped with the package) or `hf://org/repo/file.gguf`.
-    concurrency: sequences decoded together. threads: None is all processors this process may use.
+    concurrency: sequences decoded together. threads: None is all processors, one for a small model.
     gpu_layers: layers to put on a GPU (-1: all), where llama.cpp was built for one.
     context: most tokens of one prompt with its answer; None is as many as the prompts need and memory has.
     flash_attention: None is on a GPU only; on a CPU it is slower, and makes answers depend on what else is running.
