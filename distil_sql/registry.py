@@ -14,7 +14,6 @@ import duckdb
 
 from distil_sql.errors import OptionError
 from distil_sql.models.options import ModelSpec
-from distil_sql.resources import sql_folder
 from distil_sql.task import Argument, Task, nearest
 
 SUFFIXES = ("", "_n", "_details", "_prompt")
@@ -146,17 +145,6 @@ class Registry:
         if con is not None:
             con.execute(f"DELETE FROM distil.{what}s WHERE name = ?", [found.name])
         return found if isinstance(found, Task) else None
-
-
-def built_in_tasks() -> list[Task]:
-    """The task library: every CREATE TASK of the files under `sql/tasks/`."""
-    from distil_sql.script import CreateTask, Source, read_script
-
-    tasks = []
-    for file in sorted((sql_folder() / "tasks").glob("*.sql")):
-        statements = read_script(Source(file.read_text(encoding="utf-8"), file.name))
-        tasks += [statement.task for statement in statements if isinstance(statement, CreateTask)]
-    return tasks
 
 
 def _task(row: tuple[str, ...]) -> Task:

@@ -15,7 +15,8 @@ import duckdb
 from distil_sql.engine import Engine
 from distil_sql.errors import DatabaseError
 from distil_sql.ledger import Ledger
-from distil_sql.registry import BUILT_IN, Registry, built_in_tasks
+from distil_sql.library import install
+from distil_sql.registry import Registry
 from distil_sql.resources import read_sql
 from distil_sql.task import Task
 from distil_sql.udf import Functions
@@ -41,7 +42,7 @@ class Session:
                 self.registry, self.ledger, self.engine, Pass(Mode.BLOCKING, self.run_id, counts_hits=False)
             )
             self.functions.register(root)
-            self._install_library()
+            install(root, self.registry)
         except duckdb.Error as error:
             root.close()
             raise database_error(path, error) from None
@@ -91,24 +92,6 @@ class Session:
                 f"{self.path} was written by a newer distil-sql: upgrade with pip install -U distil-sql"
             )
         self.registry.load(self.root)
-
-    def _install_library(self) -> None:
-        """Bring the task library up to date; a task of the user's own keeps its name, and macros are written once."""
-        written = {
-            row[0]
-            for row in self.root.execute(
-                "SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'"
-            ).fetchall()
-        }
-        for task in built_in_tasks():
-            name = task.name.lower()
-            if name not in self.registry.tasks or name in self.registry.built_in:
-                before = self.registry.tasks.get(name)
-                if self.registry.put_task(self.root, task, replace_it=True, origin=BUILT_IN) != before:
-                    written.discard(name)
-        for task in self.registry.tasks.values():
-            if task.name.lower() not in written:
-                create_macros(self.root, task)
 
 
 def database_error(path: str, error: duckdb.Error) -> DatabaseError:

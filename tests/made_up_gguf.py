@@ -57,12 +57,13 @@ def write(
     vocabulary: int = 1056,
     context: int = 2048,
     quantisation: str = "q8_0",
+    tokenizer: str = "llama",
     chat_template: str | None = CHATML,
     seed: int = 0,
 ) -> Path:
     """Write the file and return its path; one seed gives the same bytes."""
     kind, file_type = _QUANTISATIONS[quantisation]
-    pieces = _vocabulary(vocabulary)
+    pieces = _vocabulary(vocabulary) if tokenizer == "llama" else _byte_vocabulary()
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name("made up")
     writer.add_vocab_size(len(pieces))
@@ -76,10 +77,13 @@ def write(
     writer.add_rope_dimension_count(width // heads)
     writer.add_rope_freq_base(10000.0)
     writer.add_file_type(file_type)
-    writer.add_tokenizer_model("llama")
-    writer.add_tokenizer_pre("default")
+    writer.add_tokenizer_model(tokenizer)
+    writer.add_tokenizer_pre("default" if tokenizer == "llama" else "gpt-2")
     writer.add_token_list([text for text, _ in pieces])
-    writer.add_token_scores([-float(rank) for rank in range(len(pieces))])
+    if tokenizer == "llama":
+        writer.add_token_scores([-float(rank) for rank in range(len(pieces))])
+    else:
+        writer.add_token_merges([f"{text[:-1]} {text[-1]}" for text, _ in pieces if text in _MERGED])
     writer.add_token_types([token_type for _, token_type in pieces])
     ids = {text: i for i, (text, _) in enumerate(pieces)}
     writer.add_bos_token_id(ids["<s>"])
@@ -118,6 +122,21 @@ def _vocabulary(size: int) -> Sequence[tuple[str, int]]:
     pieces += [(text, kinds.NORMAL) for text in texts]
     pieces += [(f"zz{number}", kinds.UNUSED) for number in range(size - len(pieces))]
     return pieces
+
+
+_MERGED = ("th", "the", "in", "an", "Ġa", "be", "ðŁ", "ðŁ¦", '":', '",', "Ã©", '{"')
+
+
+def _byte_vocabulary() -> Sequence[tuple[str, int]]:
+    """Pieces of bytes, as GPT-2's: every byte has a letter, and some letters merge, also across characters."""
+    kinds = gguf.TokenType
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(others))]
+    pieces = [(text, kinds.NORMAL) for text in (*letters, *_MERGED)]
+    pieces += [(text, kinds.CONTROL) for text in ("<unk>", "<s>", "</s>", *CONTROLS)]
+    pieces += [(text, kinds.USER_DEFINED) for text in USER_DEFINED]
+    return pieces + [(f"zz{number}", kinds.UNUSED) for number in range(-len(pieces) % 32)]
 
 
 def _weights(vocabulary: int, width: int, layers: int, kv_width: int, hidden: int, seed: int) -> Any:

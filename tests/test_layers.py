@@ -19,6 +19,7 @@ ROOMS = [
     "pipeline",
     "status",
     "session",
+    "library",
     "check",
     "udf",
     "registry",

@@ -23,8 +23,9 @@ pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-s
 from distil_sql import tiny
 from distil_sql.errors import MissingExtra, ModelError, OptionError
 from distil_sql.models.base import CallError, Completion, Message, Request, Sampling
-from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, identity
+from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, identity, memory
 from distil_sql.models.llama_cpp import batch as batch_module
+from distil_sql.models.llama_cpp import model as model_module
 from distil_sql.models.llama_cpp.api import BATCH, LlamaError, Weights
 from distil_sql.models.llama_cpp.chat import Chat
 from distil_sql.models.llama_cpp.grammar import GrammarError, _between, gbnf
@@ -55,9 +56,11 @@ def slow(folder: Path) -> Path:
     return made_up_gguf.write(folder / "slow.gguf", width=512, layers=8, hidden=2048, context=8192)
 
 
-@pytest.fixture(scope="module")
-def weights(small: Path) -> Iterator[Weights]:
-    loaded = Weights(str(small))
+@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def weights(folder: Path, request: pytest.FixtureRequest) -> Iterator[Weights]:
+    """Vocabularies of both kinds: pieces of text, and pieces of bytes."""
+    path = made_up_gguf.write(folder / f"{request.param}.gguf", tokenizer=request.param)
+    loaded = Weights(str(path))
     yield loaded
     loaded.close()
 
@@ -114,14 +117,20 @@ def mixed_requests() -> list[Request]:
 
 
 @pytest.mark.parametrize("quantisation", ["q8_0", "q4_0", "f16"])
-def test_answers_do_not_depend_on_the_batch_its_order_or_threads(folder: Path, quantisation: str) -> None:
+def test_answers_do_not_depend_on_the_batch_or_its_order(folder: Path, quantisation: str) -> None:
     path = made_up_gguf.write(folder / f"{quantisation}.gguf", quantisation=quantisation, layers=3)
     requests = mixed_requests()
     expected = [(answer.text, answer.finish_reason) for answer in ask(options(path, concurrency=1), requests)]
-    for concurrency, threads in ((4, 1), (16, 1), (5, 2 if quantisation == "q8_0" else 1)):
+    for concurrency in (4, 16):
         order = random.Random(concurrency).sample(range(len(requests)), len(requests))
-        answers = ask(options(path, concurrency=concurrency, threads=threads), [requests[i] for i in order])
+        answers = ask(options(path, concurrency=concurrency), [requests[i] for i in order])
         assert [(a.text, a.finish_reason) for a in answers] == [expected[i] for i in order]
+
+
+def test_answers_do_not_depend_on_threads(small: Path) -> None:
+    requests = [Request(user(f"{n} " * 200), Sampling(max_tokens=3, temperature=0)) for n in range(2)]
+    one, two = (ask(options(small, threads=threads), requests) for threads in (1, 2))
+    assert [answer.text for answer in one] == [answer.text for answer in two]
 
 
 def slots_with(draw: random.Random, count: int) -> list[Slot]:
@@ -250,12 +259,27 @@ def test_a_longer_prompt_gets_a_larger_context(small: Path) -> None:
 def test_less_memory_means_fewer_sequences_and_none_is_an_error(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = Request(user("hello"), Sampling(max_tokens=5, temperature=0))
     (expected,) = ask(options(small), [request])
-    monkeypatch.setattr(batch_module, "available_bytes", lambda: 6_000_000)
-    assert [a.text for a in ask(options(small, concurrency=64), [request] * 8)] == [expected.text] * 8
+    for free in (6_000_000, 5_500_000):
+        monkeypatch.setattr(batch_module, "available_bytes", lambda free=free: free)
+        assert [a.text for a in ask(options(small, concurrency=64), [request] * 8)] == [expected.text] * 8
+    unquantised = made_up_gguf.write(small.with_name("one_sequence.gguf"), quantisation="f16")
+    assert len(ask(options(unquantised), [request] * 3)) == 3
     monkeypatch.setattr(batch_module, "available_bytes", lambda: 1000)
     error = failure(options(small), request)
     assert error.kind == "context_length"
     assert "no memory" in error.message
+
+
+def test_a_model_larger_than_memory_is_not_loaded(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "available_bytes", lambda: 1000)
+    error = failure(options(small), Request(user("x")))
+    assert error.fatal
+    assert str(small) in error.message
+
+
+def test_available_memory_is_a_number_of_bytes() -> None:
+    free = memory.available_bytes()
+    assert free is None or free > 10_000_000
 
 
 # --- closing
@@ -337,8 +361,10 @@ def forced(text: str) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("text", ["hé 🦆 日本語 ñ", '"quoted" \\ \n\t\x01', "{{ x }} %s {0}", ""])
-def test_characters_that_span_tokens_come_out_whole(small: Path, text: str) -> None:
-    (answer,) = ask(options(small), [Request(user("x"), Sampling(max_tokens=200), schema=forced(text))])
+@pytest.mark.parametrize("tokenizer", ["llama", "gpt2"])
+def test_characters_that_span_tokens_come_out_whole(folder: Path, tokenizer: str, text: str) -> None:
+    path = made_up_gguf.write(folder / "spans.gguf", tokenizer=tokenizer)
+    (answer,) = ask(options(path), [Request(user("x"), Sampling(max_tokens=200), schema=forced(text))])
     assert json.loads(answer.text) == {"t": text}
     assert answer.finish_reason == "stop"
 

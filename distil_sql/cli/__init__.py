@@ -19,6 +19,7 @@ from distil_sql.errors import DistilError
 _VERBS = {
     "run": "Run a pipeline: generate and label, resuming where it stopped.",
     "preview": "Show the first rows of each statement, rendered and answered; write nothing.",
+    "retry": "Ask failed calls again, and those alone.",
     "status": "Show the latest run, also while it is running.",
     "tasks": "List the tasks, or show one.",
     "models": "List the models.",

@@ -71,12 +71,12 @@ class Call:
         messages: str,
         run_id: str,
         tally: Tally,
-        values: Mapping[str, Any],
+        values: Mapping[str, Any] | None,
     ) -> None:
         self.key, self.task, self.model, self.request, self.messages = key, task, model, request, messages
         self.run_id, self.tally = run_id, tally
         self.first = request.messages
-        self.values = values  # the arguments that the task's PARSE reads
+        self.values = values  # the arguments that the task's PARSE reads; None where they are not known any more
         self.attempts = self.rejections = self.reasks = 0
         self.input_tokens = self.output_tokens = self.cached_tokens = 0
         self.spent_s = 0.0

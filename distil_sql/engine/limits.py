@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 
 START, CEILING = 16, 256
-_WIDER, _CLOSER, _NO_GAP_S = 1.25, 0.995, 0.001  # the gap between departures: after a burst of 429s, after an answer
+_WIDER, _CLOSER, _NO_GAP_S = 1.5, 0.995, 0.001  # the gap between departures: after a burst of 429s, after an answer
+_SLOWEST = 20  # departures a second that the first burst of 429s leaves at least
 
 
 class Bucket:
@@ -116,7 +117,7 @@ class Limits:
             self._streak += 1
             self._growing, self._answers = False, 0
             self._count()
-            rate = max(self._answered, self._answered_before, 1)
+            rate = max(self._answered, self._answered_before, _SLOWEST)
             self._gap = min(1.0, max(self._gap * _WIDER, 1 / rate))
             if self.adaptive:
                 self.window = max(1.0, self.window * 0.75)

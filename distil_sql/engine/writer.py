@@ -125,14 +125,15 @@ class Writer:
             if completion is not None:
                 call.count(completion)
                 error = error or _unusable(call.task, completion)
-                if error is None and call.task.parse:
+                known = call.values is not None or not call.task.parse_inputs
+                if error is None and call.task.parse and known:
                     to_parse.setdefault(id(call.task), (call.task, []))[1].append(len(judged))
             elif error is not None and error.completion is not None:
                 call.count(error.completion)
             judged.append((call, completion, error))
         for task, places in to_parse.values():
             answered = [(judged[i][1], judged[i][0].values) for i in places]
-            reasons = parse_check(self._cursor, task, [(done.text, values) for done, values in answered if done])
+            reasons = parse_check(self._cursor, task, [(done.text, values or {}) for done, values in answered if done])
             for place, reason in zip(places, reasons, strict=True):
                 if reason is not None:
                     call, completion, _ = judged[place]

@@ -6,11 +6,12 @@ A template of plain text and `{{ name }}` alone, the common case, is joined with
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -39,6 +40,26 @@ def as_text(value: Any) -> Any:
     return value
 
 
+def order(items: Sequence[Any], seed: object = 0) -> list[int]:
+    """The seeded order in which a list is shown, as positions from 0; the SQL macro `distil_order` gives the same.
+
+    It follows from the items themselves, so that a row is shown in one order wherever and whenever it is asked.
+    """
+    keys = [
+        hashlib.md5(f"{as_text(seed)}:{i}:{as_text(item)}".encode("utf-8", "surrogatepass"), usedforsecurity=False)
+        for i, item in enumerate(items, start=1)
+    ]
+    return sorted(range(len(keys)), key=lambda i: keys[i].hexdigest())
+
+
+def _shuffled(items: Sequence[Any], seed: object = 0) -> list[Any]:
+    return [items[i] for i in order(items, seed)]
+
+
+def _reject(reason: object) -> NoReturn:
+    raise ValueError(reason)
+
+
 @lru_cache(maxsize=1)
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
@@ -46,6 +67,8 @@ def _environment() -> ImmutableSandboxedEnvironment:
     )
     for name in ("json", "tojson"):  # Jinja's own tojson escapes HTML
         environment.filters[name] = lambda value: json.dumps(value, ensure_ascii=False, default=str)
+    environment.filters["shuffled"] = _shuffled
+    environment.filters["reject"] = _reject  # {{ "why not" | reject }}: no call is made for this row
     return environment
 
 

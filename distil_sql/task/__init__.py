@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,10 @@ SAMPLING_OPTIONS: dict[str, type | tuple[type, ...]] = {
     "stop": (str, list),
 }
 """Options a model and a task share, with the types they take."""
+
+_ALONE = re.compile(r"\s*\{\{\s*(\w+)\s*\}\}\s*")
+_CHAT = re.compile(r'STRUCT\s*\(\s*"?role"?\s+VARCHAR\s*,\s*"?content"?\s+VARCHAR\s*\)\s*\[\s*\]', re.IGNORECASE)
+_ROLES = ("system", "user", "assistant")
 
 _TASK_OPTIONS = (*SAMPLING_OPTIONS, "reask", "truncated")
 
@@ -118,6 +122,12 @@ class Task:
         words = set(re.findall(r"\w+", (self.parse or "").lower())) - {"response"}
         return tuple(argument for argument in self.arguments if argument.name.lower() in words)
 
+    @cached_property
+    def chat_argument(self) -> str | None:
+        """The argument that is the chat itself: PROMPT is `{{ it }}` alone, its type STRUCT(role, content)[]."""
+        alone = _ALONE.fullmatch(self.prompt)
+        return next((a.name for a in self.arguments if alone and a.name == alone[1] and _CHAT.fullmatch(a.type)), None)
+
     @property
     def reask(self) -> int:
         """How often an answer that cannot be read is asked again, told what was wrong."""
@@ -135,12 +145,29 @@ class Task:
         system = self._system.render(values) if self._system else ""
         if hint := self.output.hint:
             system = f"{system.rstrip()}\n{hint}" if system.strip() else hint
+        if self.chat_argument is not None:
+            return _chat(values[self.chat_argument], system)
         user: Message = {"role": "user", "content": self._prompt.render(values)}
         return ({"role": "system", "content": system}, user) if system.strip() else (user,)
 
     def usable(self, status: str | None, error_kind: str | None) -> bool:
         """Whether a stored response may give a value: re-reading what did not parse costs nothing."""
         return status == "ok" or error_kind == "unparsable" or (error_kind == "truncated" and self.keeps_truncated)
+
+
+def _chat(turns: Sequence[Mapping[str, Any] | None] | None, system: str) -> tuple[Message, ...]:
+    """A chat given as data: the task's system text leads its own; without a turn, an empty one of the user's."""
+    messages: list[Message] = []
+    for number, turn in enumerate(turns or (), start=1):
+        if turn is None or turn["role"] not in _ROLES or turn["content"] is None:
+            wanted = f"a role ({', '.join(_ROLES)}) and a content"
+            raise TemplateError(f"message {number} of the chat cannot be sent: it needs {wanted}", "prompt")
+        messages.append({"role": turn["role"], "content": turn["content"]})
+    if messages and messages[0]["role"] == "system":
+        system = f"{system.rstrip()}\n\n{messages[0]['content']}" if system.strip() else messages[0]["content"]
+        del messages[0]
+    messages = messages or [{"role": "user", "content": ""}]
+    return ({"role": "system", "content": system}, *messages) if system.strip() else tuple(messages)
 
 
 def nearest(name: str, among: Iterable[str], cutoff: float = 0.6) -> str:

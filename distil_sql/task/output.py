@@ -123,6 +123,7 @@ def _types() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
 
 @lru_cache(maxsize=1024)
 def _shape_of(returns: str) -> Shape:
+    """Kept by type: a library of tasks has few."""
     con, lock = _types()
     try:
         with lock:
@@ -283,6 +284,8 @@ def _scalar(value: Any, shape: Shape, where: str) -> Any:
     if shape.kind == "string":
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         return _dated(text.strip(), shape.format, where) if shape.format else text
+    if shape.kind == "boolean" and isinstance(value, str) and value.strip().lower() in ("yes", "no"):
+        return value.strip().lower() == "yes"
     if isinstance(value, str):
         try:
             value = json.loads(value.strip().lower() if shape.kind == "boolean" else value.strip())

@@ -108,3 +108,12 @@ def write(file: Path, vocab: Vocab, weights: dict[str, npt.NDArray[np.float32]],
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
+
+
+def read(file: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The weights of a file that ``write`` wrote, unpacked to float32."""
+    import gguf
+    import numpy
+
+    tensors = gguf.GGUFReader(file).tensors
+    return {t.name: numpy.array(gguf.quants.dequantize(t.data, t.tensor_type), dtype=numpy.float32) for t in tensors}

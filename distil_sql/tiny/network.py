@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -67,8 +69,9 @@ class Network(nn.Module):  # type: ignore[misc]
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, vocab_size: int, s: Shape) -> None:
+    def __init__(self, vocab_size: int, s: Shape, seed: int) -> None:
         super().__init__()
+        torch.manual_seed(seed)
         self.s = s
         self.embedding = nn.Parameter(torch.empty(vocab_size, s.width))
         self.blocks = nn.ModuleList([Block(s) for _ in range(s.layers)])
@@ -89,29 +92,34 @@ class Network(nn.Module):  # type: ignore[misc]
         x = F.rms_norm(x[keep], (self.s.width,), self.norm.bfloat16(), self.s.epsilon)
         return F.linear(x, self.embedding.bfloat16()).float()
 
-    def export(self) -> dict[str, Tensor]:
-        """The weights under llama.cpp's names."""
-
-        def pairs(w: Tensor) -> Tensor:
-            return w.view(-1, 2, self.s.head_width // 2, self.s.width).transpose(1, 2).reshape(w.shape)
-
+    def named_weights(self) -> dict[str, Tensor]:
+        """The weights under llama.cpp's names, as they are here."""
         out = {"token_embd.weight": self.embedding, "output_norm.weight": self.norm}
         for i, b in enumerate(self.blocks):
-            assert isinstance(b, Block)
-            q, k, v = b.qkv
-            named = {
-                "attn_norm": b.attn_norm,
-                "ffn_norm": b.ffn_norm,
-                "attn_q": pairs(q),
-                "attn_k": pairs(k),
-                "attn_v": v,
-                "attn_output": b.out,
-                "ffn_gate": b.gate,
-                "ffn_up": b.up,
-                "ffn_down": b.down,
-            }
+            named = {"attn_norm": b.attn_norm, "ffn_norm": b.ffn_norm, "attn_output": b.out}
+            named |= zip(("attn_q", "attn_k", "attn_v"), b.qkv, strict=True)
+            named |= {"ffn_gate": b.gate, "ffn_up": b.up, "ffn_down": b.down}
             out |= {f"blk.{i}.{n}.weight": w for n, w in named.items()}
-        return {k: w.detach().float() for k, w in out.items()}
+        return out
+
+    def export(self) -> dict[str, Tensor]:
+        """The weights as llama.cpp wants them: what is rotated together lies in pairs, not in halves of the head."""
+        half = self.s.head_width // 2
+
+        def paired(name: str, w: Tensor) -> Tensor:
+            rotated = name.endswith(("attn_q.weight", "attn_k.weight"))
+            return w.view(-1, 2, half, self.s.width).transpose(1, 2).reshape(w.shape) if rotated else w
+
+        return {n: paired(n, w.detach().float()) for n, w in self.named_weights().items()}
+
+    def load(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """The reverse of ``export``."""
+        half = self.s.head_width // 2
+        with torch.no_grad():
+            for n, w in self.named_weights().items():
+                rotated = n.endswith(("attn_q.weight", "attn_k.weight"))
+                given = torch.from_numpy(weights[n])
+                w.copy_(given.view(-1, half, 2, self.s.width).transpose(1, 2).reshape(w.shape) if rotated else given)
 
 
 def batches(vocab: Vocab, seed: int, tokens: int) -> Iterator[Batch]:
@@ -146,9 +154,13 @@ def batches(vocab: Vocab, seed: int, tokens: int) -> Iterator[Batch]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train. ``rate`` is the highest learning rate, ``tokens`` the size of a batch, ``every`` seconds a file."""
+    """How to train. ``rate`` is the highest learning rate, held for the share ``hold`` of the time and then lowered.
+
+    ``tokens`` is the size of a batch, ``every`` the seconds from file to file.
+    """
 
     seconds: float
+    hold: float
     threads: int
     seed: int
     tokens: int
@@ -157,11 +169,9 @@ class Plan:
     every: float
 
 
-def fit(vocab: Vocab, shape: Shape, plan: Plan, save: Callable[[Network], None]) -> None:
+def fit(net: Network, vocab: Vocab, plan: Plan, save: Callable[[Network], None]) -> None:
     """Train: Muon on the matrices, AdamW on the rest; the rate warms up, holds, falls to nothing."""
-    torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
-    net = Network(len(vocab), shape)
     if plan.compiled:
         for block in net.blocks:
             block.compile(dynamic=True)
@@ -179,7 +189,7 @@ def fit(vocab: Vocab, shape: Shape, plan: Plan, save: Callable[[Network], None])
             break
         for o in optimizers:
             for group in o.param_groups:
-                group["lr"] = plan.rate * min(1.0, (step + 1) / 60) * min(1.0, max(0.0, (1 - done) / 0.65))
+                group["lr"] = plan.rate * min(1.0, (step + 1) / 60) * min(1.0, max(0.0, (1 - done) / (1 - plan.hold)))
         keep = w[:, 1:] > 0
         weight = w[:, 1:][keep]
         losses = F.cross_entropy(net(x[:, :-1], keep), x[:, 1:][keep], reduction="none")

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from .corpus import chats
-from .gguf_file import Shape, write
+from .gguf_file import Shape, read, write
 from .tokenizer import Vocab, learn
 
 
@@ -32,6 +32,8 @@ def main() -> None:
     p.add_argument("--merges", type=int, default=1600, help="size of the vocabulary beyond single characters")
     p.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
     p.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
+    p.add_argument("--hold", type=float, default=0.35, help="share of the time before the rate is lowered")
+    p.add_argument("--start", type=Path, help="a GGUF file of the same sizes to train on from")
     p.add_argument("--every", type=float, default=600, help="seconds after which the file is written in between")
     p.add_argument("--compile", action="store_true", help="compile the blocks (needs g++): half as fast again")
     a = p.parse_args()
@@ -44,8 +46,11 @@ def main() -> None:
         write(a.out, vocab, {k: w.numpy() for k, w in net.export().items()}, shape)
         network.say(f"{a.out}: {a.out.stat().st_size} bytes")
 
-    plan = network.Plan(a.seconds, a.threads, a.seed, a.tokens, a.rate, a.compile, a.every)
-    network.fit(vocab, shape, plan, save)
+    net = network.Network(len(vocab), shape, a.seed)
+    if a.start:
+        net.load(read(a.start))
+    plan = network.Plan(a.seconds, a.hold, a.threads, a.seed, a.tokens, a.rate, a.compile, a.every)
+    network.fit(net, vocab, plan, save)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ internal function the pass that the calling connection is in; where there is non
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 
 from distil_sql.engine.parsing import parse_expression
@@ -15,7 +17,12 @@ from distil_sql.registry import SUFFIXES
 from distil_sql.task import Argument, Task
 
 PASS_VARIABLE = "distil_pass"
-_MARK = "distil-sql task"
+FORM = "2"
+"""Changed when the functions below are written another way, so that databases get them anew."""
+
+MARK = "distil-sql task"
+"""How the comment on every function of a task begins."""
+
 _AS_TEXT = ("interval", "time with time zone", "timestamp_ns", "bit", "blob", "union")
 
 _DETAILS = """list_transform(list_transform({call}, lambda distil_answer: {{
@@ -41,35 +48,43 @@ _DETAILS = """list_transform(list_transform({call}, lambda distil_answer: {{
 
 def create_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
     """Write a task's functions into the database; OptionError where a function of that name is someone else's."""
-    for suffix in SUFFIXES:
-        check_free(con, task.name + suffix)
+    check_free(con, *(task.name + suffix for suffix in SUFFIXES))
+    for statement in macro_statements(con, task):
+        try:
+            con.execute(statement)
+        except duckdb.Error as error:
+            raise OptionError(_reason(task, error)) from None
+
+
+def macro_statements(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
+    """The statements that write a task's functions."""
     value = parse_expression(task)
     values = "".join(f", {_passed(con, a)}" for a in task.arguments)
     named = "".join(f", {name(a.name)}" + (f" := {a.default}" if a.default is not None else "") for a in task.arguments)
     first = f"{text(task.name)}, getvariable('{PASS_VARIABLE}'), CAST(model AS VARCHAR), CAST(sample AS INTEGER)"
+    inputs = {argument.name: f"CAST({name(argument.name)} AS {argument.type})" for argument in task.parse_inputs}
     bodies = {
-        "": ("model := NULL, sample := 0", _each(f"distil_response({first}, 1{values})", value) + "[1]"),
+        "": ("model := NULL, sample := 0", _each(f"distil_response({first}, 1{values})", value, inputs) + "[1]"),
         "_n": (
             "n := 1, model := NULL, sample := 0",
-            _each(f"distil_response({first}, CAST(n AS INTEGER){values})", value),
+            _each(f"distil_response({first}, CAST(n AS INTEGER){values})", value, inputs),
         ),
         "_details": (
             "model := NULL, sample := 0",
-            _DETAILS.format(call=f"distil_details({first}, 1{values})", value=value, returns=text(task.returns)),
+            _details(f"distil_details({first}, 1{values})", value, inputs, task.returns),
         ),
         "_prompt": (
             "format := 'openai', model := NULL",
             f"distil_prompt({text(task.name)}, CAST(format AS VARCHAR), CAST(model AS VARCHAR){values})",
         ),
     }
+    statements = []
     for suffix, (own, body) in bodies.items():
         function = name(task.name + suffix)
         parameters = f"{named}, {own}".removeprefix(", ")
-        try:
-            con.execute(f"CREATE OR REPLACE MACRO main.{function}({parameters}) AS {body}")
-        except duckdb.Error as error:
-            raise OptionError(_reason(task, error)) from None
-        con.execute(f"COMMENT ON MACRO main.{function} IS {text(f'{_MARK} {task.name}')}")
+        statements.append(f"CREATE OR REPLACE MACRO main.{function}({parameters}) AS {body}")
+        statements.append(f"COMMENT ON MACRO main.{function} IS {text(f'{MARK} {task.name}')}")
+    return statements
 
 
 def drop_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
@@ -78,13 +93,18 @@ def drop_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
         con.execute(f"DROP MACRO IF EXISTS main.{name(task.name + suffix)}")
 
 
-def check_free(con: duckdb.DuckDBPyConnection, function: str) -> None:
-    """Raise where a function of that name exists and is no task's: a macro would hide it."""
-    query = "SELECT internal, comment FROM duckdb_functions() WHERE lower(function_name) = lower(?) LIMIT 1"
-    found = con.execute(query, [function]).fetchone()
-    if found is not None and not str(found[1] or "").startswith(_MARK):
-        owner = "of DuckDB" if found[0] else "of your own"
-        raise OptionError(f"there is a function {function!r} {owner} already: call the task something else")
+def check_free(con: duckdb.DuckDBPyConnection, *functions: str) -> None:
+    """Raise where a function of these names exists and is no task's: a macro would hide it."""
+    query = (
+        "SELECT function_name, internal, comment FROM duckdb_functions() WHERE list_contains(?, lower(function_name))"
+    )
+    wanted = {function.lower(): function for function in functions}
+    for found, internal, comment in con.execute(query, [list(wanted)]).fetchall():
+        if not str(comment or "").startswith(MARK):
+            owner = "of DuckDB" if internal else "of your own"
+            raise OptionError(
+                f"there is a function {wanted[found.lower()]!r} {owner} already: call the task something else"
+            )
 
 
 def check_arguments(con: duckdb.DuckDBPyConnection, task: Task) -> None:
@@ -132,8 +152,35 @@ def _passed(con: duckdb.DuckDBPyConnection, argument: Argument) -> str:
         raise OptionError(f"argument {argument.name!r} {argument.type}: {_first_line(error)}") from None
 
 
-def _each(call: str, value: str) -> str:
-    return call if value == "response" else f"list_transform({call}, lambda response: {value})"
+def _each(call: str, value: str, inputs: Mapping[str, str]) -> str:
+    """`value` for every response of a call; the arguments it reads are made once, outside of the lambda.
+
+    In a lambda an argument could be no subquery, and it would be read as it was written, not as its type.
+    """
+    if not inputs:
+        return call if value == "response" else f"list_transform({call}, lambda response: {value})"
+    each = f"list_transform(distil_row.distil_answers, lambda response: {_with(value, inputs)})"
+    return f"list_transform([{_row(call, inputs)}], lambda distil_row: {each})[1]"
+
+
+def _details(call: str, value: str, inputs: Mapping[str, str], returns: str) -> str:
+    """The same for `t_details`."""
+    if not inputs:
+        return _DETAILS.format(call=call, value=value, returns=text(returns))
+    each = _DETAILS.format(call="distil_row.distil_answers", value=_with(value, inputs), returns=text(returns))
+    return f"list_transform([{_row(call, inputs)}], lambda distil_row: {each})[1]"
+
+
+def _row(call: str, inputs: Mapping[str, str]) -> str:
+    fields = [f"distil_answers := {call}", *(f"{name(key)} := {given}" for key, given in inputs.items())]
+    return f"struct_pack({', '.join(fields)})"
+
+
+def _with(value: str, inputs: Mapping[str, str]) -> str:
+    """An expression in which the row's arguments go by their names."""
+    for key in inputs:
+        value = f"list_transform([distil_row.{name(key)}], lambda {name(key)}: {value})[1]"
+    return value
 
 
 def _reason(task: Task, error: duckdb.Error) -> str:

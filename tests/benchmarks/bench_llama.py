@@ -21,7 +21,7 @@ import click
 
 from distil_sql.models.base import Completion, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions
-from distil_sql.models.llama_cpp.api import _HAS_AMX
+from distil_sql.models.llama_cpp.api import HAS_AMX
 from distil_sql.models.llama_cpp.options import processors
 from tests import made_up_gguf
 
@@ -100,7 +100,7 @@ class RowByRow:
     def __init__(self, path: Path, threads: int, context: int) -> None:
         import llama_cpp
 
-        if _HAS_AMX:  # the same guard as in `api`: some builds crash there
+        if HAS_AMX:  # the same guard as in `api`: some builds crash there
             defaults = llama_cpp.llama_model_default_params
 
             def guarded() -> Any:

@@ -41,7 +41,7 @@ _L.llama_backend_init()
 
 # gcc before 12.4 compiles llama.cpp's AMX tiles into code that crashes (gcc bug 114098), and nothing tells such a build
 # from a sound one. Only the extra buffer types use them.
-_HAS_AMX = b"AMX_INT8 = 1" in _L.llama_print_system_info()
+HAS_AMX = b"AMX_INT8 = 1" in _L.llama_print_system_info()
 
 
 class LlamaError(Exception):
@@ -54,7 +54,7 @@ class Weights:
     def __init__(self, path: str, *, gpu_layers: int = 0, mmap: bool = True) -> None:
         params = _L.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
-        params.use_extra_bufts = not _HAS_AMX
+        params.use_extra_bufts = not HAS_AMX
         params.load_mode = _L.LLAMA_LOAD_MODE_MMAP if mmap else _L.LLAMA_LOAD_MODE_NONE
         self._model: Any = _L.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:

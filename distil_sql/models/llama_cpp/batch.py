@@ -129,7 +129,7 @@ class Batch:
         longest = max(other.need for other in self._waiting)
         cells = min(_rounded(self.limit), _rounded(max(SMALLEST, int(longest * HEADROOM))))
         sequences = self._sequences(cells, wanted)
-        if sequences < wanted:
+        if sequences < max(2, wanted // 4):  # too few for the longest: this row first
             cells = _rounded(row.need)
             sequences = self._sequences(cells, wanted)
         if sequences < 1:

@@ -16,7 +16,7 @@ from distil_sql.errors import ModelError
 Value = int | float | bool | str
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
-_MOST_TEXT = 1 << 24
+_MOST_TEXT, _MOST_ENTRIES, _MOST_ITEMS = 1 << 24, 1 << 20, 1 << 24
 
 # tensor type -> (weights in a block, bytes of a block); a type not named here is left to llama.cpp
 _BLOCKS = {
@@ -66,6 +66,8 @@ class _Reader:
         if version not in (2, 3):
             raise ModelError(f"{self._path} is of GGUF version {version}, and only 2 and 3 can be read")
         tensors, entries = int(self._scalar(10)), int(self._scalar(10))
+        if max(tensors, entries) > _MOST_ENTRIES:
+            raise self._damaged()
         found: dict[str, Value] = {}
         for _ in range(entries):
             key, kind = self._text(), int(self._scalar(4))
@@ -123,7 +125,7 @@ class _Reader:
         if inner in _SCALARS:
             self._take(count * struct.calcsize(_SCALARS[inner]))
             return None
-        if count > len(self._data):
+        if count > _MOST_ITEMS:
             raise self._damaged()
         for _ in range(count):
             if inner == _STRING:

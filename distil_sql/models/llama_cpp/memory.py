@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_CGROUPS = (  # limit, in use
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+_CGROUPS = (  # limit, in use, and what of that is files the kernel can drop
+    ("/sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file")),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file",)),
 )
 
 
 def available_bytes() -> int | None:
     """Bytes available to this machine and this container, the smaller of the two; None where nothing tells."""
-    found = [_machine(), *(_container(*paths) for paths in _CGROUPS)]
+    found = [_machine(), *(_container(*group) for group in _CGROUPS)]
     return min((size for size in found if size is not None), default=None)
 
 
@@ -26,8 +26,10 @@ def _machine() -> int | None:
     return None
 
 
-def _container(limit: str, used: str) -> int | None:
+def _container(folder: str, limit: str, used: str, dropped: tuple[str, ...]) -> int | None:
     try:
-        return max(0, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        free = int(Path(folder, limit).read_text()) - int(Path(folder, used).read_text())
+        statistics = dict(line.split() for line in Path(folder, "memory.stat").read_text().splitlines())
+        return max(0, free + sum(int(statistics.get(name, 0)) for name in dropped))
     except (OSError, ValueError):  # no such group, or a limit of "max"
         return None

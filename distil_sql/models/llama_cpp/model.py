@@ -23,6 +23,7 @@ from distil_sql.errors import DistilError
 from distil_sql.models.base import CallError, Completion, Request
 from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
 from distil_sql.models.llama_cpp.header import read_header
+from distil_sql.models.llama_cpp.memory import available_bytes
 from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, is_template, local_file
 from distil_sql.prompt import formats
 
@@ -164,6 +165,10 @@ class _Engine:
             check_header(path, head, options)
         except DistilError as error:
             raise CallError("invalid_request", str(error), fatal=True) from error
+        size, free = os.path.getsize(path), available_bytes()
+        if options.gpu_layers == 0 and free is not None and size > free:
+            sizes = f"{size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
+            raise CallError("invalid_request", f"the model file {path} has {sizes}", fatal=True)
         try:
             self.weights: Weights = api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap)
         except api.LlamaError as error:
@@ -182,6 +187,7 @@ class _Engine:
         try:
             if not call.cancelled:
                 call.row = self._row(call)
+                call.row.cancelled = call.cancelled  # it may have been meanwhile
                 self.batch.submit(call.row)
         except CallError as error:
             call.fail(error)

@@ -63,7 +63,7 @@ def answers(slots: Sequence[Slot], *, pad_holes: bool, pad_lone: bool) -> list[P
         for left, right in pairwise(sorted(parts)):
             if right - left - 1 <= HOLE:
                 parts.update((gap, Part(slots[gap], [0], padding=True)) for gap in range(left + 1, right))
-    if pad_lone:
+    if pad_lone and len(slots) > 1:
         for sequence in [s for s in parts if s - 1 not in parts and s + 1 not in parts]:
             neighbour = sequence + 1 if sequence + 1 < len(slots) else sequence - 1
             parts[neighbour] = Part(slots[neighbour], [0], padding=True)
