@@ -48,17 +48,21 @@ def run(
     on_error: str = "null",
     max_error_ratio: float = 0.5,
     restart: bool = False,
+    max_cost: float | None = None,
+    max_tokens_total: int | None = None,
+    max_calls: int | None = None,
     on_progress: Callable[[RunState], None] | None = None,
 ) -> RunState:
     """Run a script: a path, or SQL text. `database` is a file or a connection that `connect` gave.
 
     `generator` and `labeller` name the models to use in place of those called so. `on_error` is 'null' (a failed row is
     NULL, with its reason in `distil.calls`) or 'fail'. Run again after a stop to resume; `restart` begins anew.
+    `max_cost` (USD), `max_tokens_total` and `max_calls` stop the run before it spends more.
     Raises ScriptError, RunError, ModelError, DatabaseError, Interrupted.
     """
     if on_error not in ("null", "fail"):
         raise OptionError(f"on_error is 'null' or 'fail', not {on_error!r}")
-    options = RunOptions(generator, labeller, on_error, max_error_ratio, restart)
+    options = RunOptions(generator, labeller, on_error, max_error_ratio, restart, max_cost, max_tokens_total, max_calls)
     source = read_source(script)
     if isinstance(database, duckdb.DuckDBPyConnection):
         session = _by_connection.get(database)

@@ -31,6 +31,9 @@ from distil_sql.errors import DistilError, Interrupted
     show_default=True,
     help="Stop when more than this share of a statement's calls failed (after the first 50).",
 )
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Stop before this run spends more.")
+@click.option("--max-tokens-total", type=click.IntRange(0), metavar="N", help="Stop before it uses more tokens.")
+@click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Stop before it makes more calls.")
 @click.option("--restart", is_flag=True, help="Begin at the first statement, even if the last run did not finish.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(script: str, database: str, quiet: bool, model: str | None, **options: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from distil_sql.engine.budget import Budget
 from distil_sql.engine.call import Call, Keys, Tally
 from distil_sql.engine.lane import Lane
 from distil_sql.engine.limits import Limits
@@ -25,7 +26,7 @@ from distil_sql.models.base import CallError, Completion
 from distil_sql.models.options import ModelSpec
 from distil_sql.task import SAMPLING_OPTIONS
 
-__all__ = ["Call", "Engine", "Keys", "Policy", "Tally"]
+__all__ = ["Budget", "Call", "Engine", "Keys", "Policy", "Tally"]
 
 MAX_PENDING = 20_000  # calls in memory: enough to keep any server busy, few enough for a million rows
 GRACE_S = 1.0  # how long calls in flight may still land when a run stops
@@ -66,6 +67,7 @@ class Engine:
 
     def __init__(self, root: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
         self.policy = Policy()
+        self.budget = Budget()
         self._pending: dict[str, Call] = {}
         self._changed = threading.Condition()
         self._recovering = threading.Lock()
@@ -204,7 +206,7 @@ class Engine:
             model = build(spec)
             concurrency = spec.whole("concurrency") or model.concurrency
             limits = Limits(concurrency, spec.number("rpm"), spec.number("tpm"))
-            lane = self._lanes[key] = Lane(model, limits, self._finished)
+            lane = self._lanes[key] = Lane(model, limits, lambda: self.budget, self._finished, self.fail)
         return lane
 
     def _finished(self, call: Call, completion: Completion | None, error: CallError | None) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 
+from distil_sql.engine.backlog import Backlog
+from distil_sql.engine.budget import Budget
 from distil_sql.engine.call import Call
 from distil_sql.engine.limits import Limits
+from distil_sql.errors import DistilError
 from distil_sql.models.base import TRANSIENT, CallError, Completion, Model
 
 MAX_ATTEMPTS = 6
@@ -21,16 +23,22 @@ MAX_REJECTIONS = 60
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 20.0
 PATIENCE_S, FIRST_PATIENCE_S = 60.0, 5.0  # for a server that went away (a restart), and for one never heard of
 
+_ROOM_S = 0.02
+
 Finished = Callable[[Call, Completion | None, CallError | None], None]
+Fail = Callable[[DistilError], None]
 
 
 class Lane:
     """Queue, window and retries for one model."""
 
-    def __init__(self, model: Model, limits: Limits, finished: Finished) -> None:
-        self.model, self.limits = model, limits
+    def __init__(
+        self, model: Model, limits: Limits, budget: Callable[[], Budget], finished: Finished, fail: Fail
+    ) -> None:
+        self.model, self.limits, self.budget = model, limits, budget
+        self._fail = fail
         self._finished = finished
-        self._queue: deque[Call] = deque()
+        self._queue = Backlog()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.TimerHandle, Call] = {}
         self._wake: asyncio.TimerHandle | None = None
@@ -45,20 +53,19 @@ class Lane:
 
     def add(self, calls: Iterable[Call]) -> None:
         """Queue calls."""
-        self._queue.extend(calls)
+        self._queue.add(calls)
         self._pump()
 
     def add_first(self, call: Call) -> None:
         """Queue a call that has waited before ahead of the others."""
-        self._queue.appendleft(call)
+        self._queue.add_first(call)
         self._pump()
 
     def drop_queued(self) -> list[Call]:
         """Forget every call that is not in flight, those waiting for their next try included; gives them back."""
-        dropped = [*self._queue, *self._waiting.values()]
+        dropped = [*self._queue.clear(), *self._waiting.values()]
         for timer in self._waiting:
             timer.cancel()
-        self._queue.clear()
         self._waiting.clear()
         self._closed = True
         return dropped
@@ -84,7 +91,14 @@ class Lane:
             if delay > 0:
                 self._wake = loop.call_later(delay, self._pump)
                 return
-            call = self._queue.popleft()
+            call = self._queue.peek()
+            if not self.budget().reserve(call):
+                if self.budget().waiting:  # what lands, here or in another lane, may make room
+                    self._wake = loop.call_later(_ROOM_S, self._pump)
+                else:
+                    self._fail(self.budget().reached())
+                return
+            self._queue.pop()
             self.limits.start()
             task = loop.create_task(self._send(call))
             self._tasks.add(task)
@@ -99,9 +113,11 @@ class Lane:
     async def _send(self, call: Call) -> None:
         call.attempts += 1
         started = time.monotonic()
+        completion: Completion | None = None
         try:
             completion = await self.model.complete(call.request)
         except CallError as error:
+            completion = error.completion
             call.spent_s += time.monotonic() - started
             self._failed(call, error)
         else:
@@ -109,6 +125,8 @@ class Lane:
             self._heard, self._away_since = True, None
             self.limits.answered(completion.input_tokens + completion.output_tokens)
             self._finished(call, completion, None)
+        finally:
+            self.budget().settle(call, completion)
 
     def _failed(self, call: Call, error: CallError) -> None:
         if error.unreachable:

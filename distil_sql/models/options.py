@@ -13,6 +13,7 @@ from functools import cached_property
 from distil_sql.errors import OptionError
 from distil_sql.models.base import Sampling
 from distil_sql.models.presets import PRESETS
+from distil_sql.models.prices import Price, known_price
 from distil_sql.task import SAMPLING_OPTIONS, nearest, sampling_value
 
 TYPES = ("openai", "llama_cpp", "pool")
@@ -180,14 +181,21 @@ class ModelSpec:
         stops = [stop] if isinstance(stop, str) else stop
         return Sampling(stop=tuple(stops) if isinstance(stops, list | tuple) else (), **merged)  # type: ignore[arg-type]
 
+    @cached_property
+    def price(self) -> Price | None:
+        """What it costs: the user's own prices, else the shipped table's for OpenAI's servers; None: not known."""
+        given = [self.number(option) for option in ("price_in", "price_cached", "price_out")]
+        if any(price is not None for price in given):
+            price_in = given[0] or 0.0
+            return Price(price_in, price_in if given[1] is None else given[1], given[2] or 0.0)
+        if self.type == "openai" and self.preset in ("openai", "azure") and "base_url" not in self.options:
+            return known_price(str(self.options["model"]))
+        return None
+
     def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> float | None:
-        """USD for one call, or None without prices; cached input tokens cost `price_cached` where it is given."""
-        price_in, price_out = self.number("price_in"), self.number("price_out")
-        if price_in is None and price_out is None:
+        """USD for one call, or None where its price is not known."""
+        if self.price is None:
             return None
-        price_cached = self.number("price_cached")
-        cached = min(cached_tokens, input_tokens) if price_cached is not None else 0
-        total = (
-            (input_tokens - cached) * (price_in or 0) + cached * (price_cached or 0) + output_tokens * (price_out or 0)
-        )
-        return total / 1e6
+        cached = min(cached_tokens, input_tokens)
+        price = self.price
+        return ((input_tokens - cached) * price.input + cached * price.cached + output_tokens * price.output) / 1e6

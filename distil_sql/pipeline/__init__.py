@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from distil_sql.check import check_script
-from distil_sql.engine import Policy
+from distil_sql.engine import Budget, Policy
 from distil_sql.errors import DatabaseError, DistilError, Interrupted, OptionError
 from distil_sql.pipeline.execute import Executor
 from distil_sql.script import CreateModel, CreateTask, Drop, Source, Sql, Statement, read_script
@@ -36,13 +36,19 @@ _SIDECAR_EVERY = 10  # ticks
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: the models in place of `generator` and `labeller`, and what failed rows do."""
+    """How to run: the models in place of `generator` and `labeller`, what failed rows do, what it may spend.
+
+    `max_cost` is in USD; the limits count this run alone, not what earlier ones spent.
+    """
 
     generator: str | None = None
     labeller: str | None = None
     on_error: str = "null"
     max_error_ratio: float = 0.5
     restart: bool = False
+    max_cost: float | None = None
+    max_tokens_total: int | None = None
+    max_calls: int | None = None
 
 
 def read_source(script: str | os.PathLike[str]) -> Source:
@@ -151,6 +157,7 @@ class _Run:
         """The whole story."""
         session, con, options = self.session, self.con, self.options
         session.engine.policy = Policy(options.on_error, options.max_error_ratio)
+        session.engine.budget = Budget(options.max_cost, options.max_tokens_total, options.max_calls)
         session.registry.overrides = _overrides(options)
         con.execute("SET python_enable_replacements = false")  # a script reads tables, not the caller's variables
         if self.source.file != "<script>" and "," not in self.source.file:

@@ -37,7 +37,7 @@ def generation(r: random.Random) -> Chat:
     return Chat(item.skill, system, question, reply(r, item, system in BRIEF), item)
 
 
-FORMS = {generation: 0.43, judge: 0.35, label_review: 0.10, typed_form: 0.12}
+FORMS = {generation: 0.48, judge: 0.33, label_review: 0.06, typed_form: 0.13}
 
 
 def held_out(chat: Chat) -> bool:

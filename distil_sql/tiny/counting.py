@@ -10,9 +10,9 @@ from .item import Item, number
 
 def arithmetic(r: random.Random) -> Item:
     kind = r.choice("++--*")
-    a, b = (r.randint(1, 10), r.randint(1, 10)) if kind == "*" else (r.randint(0, 20), r.randint(0, 20))
-    if kind == "-" and b > a:
-        a, b = b, a
+    a, b = (r.randint(1, 10), r.randint(1, 10)) if kind == "*" else (r.randint(0, 12), r.randint(0, 12))
+    if kind == "-":
+        a += b
     c = {"+": a + b, "-": a - b, "*": a * b}[kind]
     word = {"+": "plus", "-": "minus", "*": "times"}[kind]
     own = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .tokenizer import BOS, END, EOS, START, UNKNOWN, Vocab
+from .tokenizer import BOS, END, EOS, FIRST_PIECE, START, UNKNOWN, Vocab
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,10 +110,15 @@ def write(file: Path, vocab: Vocab, weights: dict[str, npt.NDArray[np.float32]],
     w.close()
 
 
-def read(file: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """The weights of a file that ``write`` wrote, unpacked to float32."""
+def read(file: Path) -> tuple[Vocab, dict[str, npt.NDArray[np.float32]]]:
+    """The vocabulary of a file that ``write`` wrote, and its weights unpacked to float32."""
     import gguf
     import numpy
 
-    tensors = gguf.GGUFReader(file).tensors
-    return {t.name: numpy.array(gguf.quants.dequantize(t.data, t.tensor_type), dtype=numpy.float32) for t in tensors}
+    reader = gguf.GGUFReader(file)
+    tokens: list[str] = reader.fields["tokenizer.ggml.tokens"].contents()
+    pieces = [t for t in tokens[FIRST_PIECE:] if not t.startswith("<unused")]
+    weights = {
+        t.name: numpy.array(gguf.quants.dequantize(t.data, t.tensor_type), dtype=numpy.float32) for t in reader.tensors
+    }
+    return Vocab(pieces), weights

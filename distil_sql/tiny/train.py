@@ -40,15 +40,16 @@ def main() -> None:
 
     from . import network  # torch only from here on
 
-    vocab, shape = vocabulary(a.seed, a.merges), Shape()
+    shape = Shape()
+    vocab, weights = read(a.start) if a.start else (vocabulary(a.seed, a.merges), {})
 
     def save(net: network.Network) -> None:
         write(a.out, vocab, {k: w.numpy() for k, w in net.export().items()}, shape)
         network.say(f"{a.out}: {a.out.stat().st_size} bytes")
 
     net = network.Network(len(vocab), shape, a.seed)
-    if a.start:
-        net.load(read(a.start))
+    if weights:
+        net.load(weights)
     plan = network.Plan(a.seconds, a.hold, a.threads, a.seed, a.tokens, a.rate, a.compile, a.every)
     network.fit(net, vocab, plan, save)
 
