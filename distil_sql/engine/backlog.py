@@ -1,8 +1,8 @@
 """Calls that wait for their turn, in the order in which prompts share the most of their beginnings.
 
 Servers and llama.cpp keep what they have computed of a prompt; calls whose prompts begin alike (system prompt,
-examples, a common document) therefore leave one after the other, however the table is sorted. A call that has waited before (a
-retry, a question asked again) goes first.
+examples, a common document) therefore leave one after the other, however the table is sorted. A call that has waited
+before (a retry, a question asked again) goes first.
 """
 
 from __future__ import annotations

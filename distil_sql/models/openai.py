@@ -84,7 +84,8 @@ class OpenAIModel:
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if request.schema is not None and spec.structured == "json_schema":
-            schema = {"name": "answer", "schema": request.schema, "strict": _is_strict(request.schema)}
+            shape = _without_bounds(request.schema)
+            schema = {"name": "answer", "schema": shape, "strict": _is_strict(shape)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif request.schema is not None and spec.structured == "json_object":
             body["response_format"] = {"type": "json_object"}
@@ -116,6 +117,15 @@ class OpenAIModel:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+def _without_bounds(schema: Any) -> Any:
+    """Not every server takes the bounds of integers; whoever reads the answer checks them anyway."""
+    if isinstance(schema, Mapping):
+        if schema.get("type") == "integer":
+            return {"type": "integer"}
+        return {name: _without_bounds(child) for name, child in schema.items()}
+    return schema
 
 
 def _is_strict(schema: Mapping[str, Any]) -> bool:

@@ -28,7 +28,7 @@ def _table() -> dict[str, Price]:
 
 
 def known_price(model: str) -> Price | None:
-    """The price of a model by its name at the server; a dated snapshot (gpt-4o-2024-08-06) costs what its family does."""
+    """The price of a model by its name at the server; a dated snapshot (gpt-4o-2024-08-06) costs as its family."""
     table = _table()
     if model in table:
         return table[model]

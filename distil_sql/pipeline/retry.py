@@ -33,7 +33,7 @@ class Retried:
 
 
 def retry(session: Session, where: str | None, on_progress: Callable[[RunState], None] | None = None) -> Retried:
-    """Ask the failed calls that match again; raises OptionError for a condition that does not bind, and as `run` does."""
+    """Ask the failed calls that match again; raises OptionError where the condition does not bind, else as `run`."""
     con = session.cursor()
     line = Line(1, f"RETRY {where or ''}".strip(), "distil.calls", "running", "retry", started_at=now())
     chosen = _chosen(con, where)
@@ -50,11 +50,10 @@ def retry(session: Session, where: str | None, on_progress: Callable[[RunState],
     except (DistilError, KeyboardInterrupt) as error:
         session.engine.interrupt()
         cause = session.engine.recover() or error
-        line.state = "interrupted" if isinstance(cause, Interrupted | KeyboardInterrupt) else "failed"
-        _end(journal, con, line, None if line.state == "interrupted" else str(cause))
-        raise (
-            error if isinstance(error, DistilError) else Interrupted("interrupted; what was answered is kept")
-        ) from None
+        stopped = isinstance(cause, Interrupted | KeyboardInterrupt)
+        line.state = "interrupted" if stopped else "failed"
+        _end(journal, con, line, None if stopped else str(cause))
+        raise Interrupted("interrupted; what was answered is kept") if stopped else cause from None
     line.state = "done"
     _end(journal, con, line, None)
     done.answered = line.tally.done - line.tally.failed

@@ -185,8 +185,9 @@ def _schema(shape: Shape) -> dict[str, Any]:
             return {"type": "array", "items": _schema(shape.item), **size}
         case "enum":
             return {"type": "string", "enum": list(shape.labels)}
-        case "integer" if shape.bounds is not None and shape.bounds[0] == 0:
-            return {"type": "integer", "minimum": 0}
+        case "integer":
+            low, high = shape.bounds or (-(2**63), 2**63 - 1)
+            return {"type": "integer", "minimum": low, "maximum": high}
         case "string" if shape.format is not None:
             return {"type": "string", "format": shape.format}
         case "json":
