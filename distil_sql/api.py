@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import queue
 import threading
 import weakref
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from distil_sql.status import RunState
 _lock = threading.Lock()
 _sessions: dict[str, Session] = {}
 _users: dict[str, int] = {}
+_abandoned: queue.SimpleQueue[str] = queue.SimpleQueue()
 _by_connection: weakref.WeakKeyDictionary[duckdb.DuckDBPyConnection, Session] = weakref.WeakKeyDictionary()
 
 
@@ -82,6 +84,7 @@ def _session(database: str | os.PathLike[str]) -> tuple[Session, str]:
     """The session of a file, opened if this process has none; every `:memory:` is its own."""
     text = os.fspath(database)
     with _lock:
+        _close_abandoned()
         key = f":memory:{len(_sessions)}:{os.urandom(4).hex()}" if text == ":memory:" else os.path.abspath(text)
         session = _sessions.get(key)
         if session is None or session.pid != os.getpid():
@@ -91,15 +94,25 @@ def _session(database: str | os.PathLike[str]) -> tuple[Session, str]:
 
 
 def _release(key: str) -> None:
-    with _lock:
+    """One user less. Finalizers call this too, and they run anywhere: where the lock is held, in a session's thread."""
+    _abandoned.put(key)
+    if not threading.current_thread().name.startswith("distil-") and _lock.acquire(blocking=False):
+        try:
+            _close_abandoned()
+        finally:
+            _lock.release()
+
+
+def _close_abandoned() -> None:
+    """Close the sessions that have no user left; the caller holds the lock."""
+    while not _abandoned.empty():
+        key = _abandoned.get()
         if key not in _sessions:
-            return
+            continue
         _users[key] -= 1
-        if _users[key] > 0:
-            return
-        session = _sessions.pop(key)
-        del _users[key]
-    session.close()
+        if _users[key] <= 0:
+            del _users[key]
+            _sessions.pop(key).close()
 
 
 @atexit.register

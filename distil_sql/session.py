@@ -34,18 +34,20 @@ class Session:
         self.pid = os.getpid()
         self.run_id = str(uuid.uuid4())
         self.registry = Registry()
+        self.ledger = Ledger(root)
+        self.engine = Engine(root, self.ledger)
         try:
             self._prepare()
-            self.ledger = Ledger(root)
-            self.engine = Engine(root, self.ledger)
             self.functions = Functions(
                 self.registry, self.ledger, self.engine, Pass(Mode.BLOCKING, self.run_id, counts_hits=False)
             )
             self.functions.register(root)
             install(root, self.registry)
-        except duckdb.Error as error:
-            root.close()
-            raise database_error(path, error) from None
+        except BaseException as error:
+            self.close()
+            if isinstance(error, duckdb.Error):
+                raise database_error(path, error) from None
+            raise
 
     @classmethod
     def open(cls, database: str | os.PathLike[str]) -> Session:

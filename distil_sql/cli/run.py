@@ -34,6 +34,7 @@ from distil_sql.errors import DistilError, Interrupted
 @click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Stop before this run spends more.")
 @click.option("--max-tokens-total", type=click.IntRange(0), metavar="N", help="Stop before it uses more tokens.")
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Stop before it makes more calls.")
+@click.option("--overlap/--no-overlap", default=True, help="Ask for the next statement's calls while one is under way.")
 @click.option("--restart", is_flag=True, help="Begin at the first statement, even if the last run did not finish.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(script: str, database: str, quiet: bool, model: str | None, **options: Any) -> None:

@@ -112,6 +112,7 @@ class Engine:
                     lane = self._lane(call.model)
                     by_lane.setdefault(id(lane), (lane, []))[1].append(call)
                     call.tally.add(asked=1)
+                    call.tally.open += 1
         for lane, fresh in by_lane.values():
             self._loop.call_soon_threadsafe(lane.add, fresh)
         return going
@@ -126,12 +127,12 @@ class Engine:
                     self._raise_failure()
                     self._changed.wait(_TICK_S)
 
-    def drain(self, tick: Callable[[], None] | None = None) -> None:
-        """Block until no call is pending; `tick` is called a few times a second."""
+    def drain(self, tally: Tally | None = None, tick: Callable[[], None] | None = None) -> None:
+        """Block until no call is pending, or none of a tally's; `tick` is called a few times a second."""
         while True:
             with self._changed:
                 self._raise_failure()
-                if not self._pending:
+                if not (self._pending if tally is None else tally.open):
                     return
                 self._changed.wait(_TICK_S)
             if tick is not None:
@@ -228,7 +229,8 @@ class Engine:
         with self._changed:
             for call, _ in settled:
                 call.done = True
-                self._pending.pop(call.key, None)
+                if self._pending.pop(call.key, None) is not None:
+                    call.tally.open -= 1
             self._changed.notify_all()
 
     def _drop_queued(self) -> None:
@@ -240,7 +242,8 @@ class Engine:
         """These will not be answered: whoever waits for one hears why. The lock is held."""
         for call in calls:
             call.stopped = self._failure or Interrupted("interrupted")
-            self._pending.pop(call.key, None)
+            if self._pending.pop(call.key, None) is not None:
+                call.tally.open -= 1
         self._changed.notify_all()
 
     async def _close_lanes(self) -> None:

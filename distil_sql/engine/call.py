@@ -24,6 +24,8 @@ class Tally:
     """What one statement's calls add up to. The writer thread alone changes `done` and below."""
 
     rows: int = 0
+    open: int = 0  # asked and not in the ledger yet
+    ahead: bool = False  # some were asked before the statement's turn: finding them answered is no ledger hit
     total: int = 0
     hits: int = 0
     failed_hits: int = 0

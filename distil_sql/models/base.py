@@ -6,7 +6,7 @@ that carries its kind, so that the engine can decide about retries and the ledge
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -33,7 +33,11 @@ TRANSIENT: frozenset[ErrorKind] = frozenset({"rate_limited", "timeout", "connect
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What decides the answer beside the messages; None means the server's own default."""
+    """What decides the answer beside the messages; None means the server's own default.
+
+    The last five are of embedded models only, and set by the model alone: a call's key has them from `models.identity`.
+    `logit_bias` adds to the scores of tokens, each named by its number or its text.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
@@ -42,6 +46,11 @@ class Sampling:
     max_tokens: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    repeat_penalty: float = field(default=1.0, repr=False)
+    presence_penalty: float = field(default=0.0, repr=False)
+    frequency_penalty: float = field(default=0.0, repr=False)
+    logit_bias: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+    logprobs: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +65,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer. Token counts are those the model reported (0 where it reported none)."""
+    """One answer. Token counts are those the model reported (0 where it reported none).
+
+    `probabilities` are those of the labels where the answer is one of few; `logprobs` the answer's tokens with the
+    natural logarithms of their probabilities (None: the only text possible), where they were asked for.
+    """
 
     text: str
     finish_reason: str = "stop"
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    probabilities: Mapping[str, float] | None = None
+    logprobs: Sequence[tuple[str, float | None]] | None = None
 
 
 @dataclass(eq=False)

@@ -49,6 +49,7 @@ class RunOptions:
     max_cost: float | None = None
     max_tokens_total: int | None = None
     max_calls: int | None = None
+    overlap: bool = True
 
 
 def read_source(script: str | os.PathLike[str]) -> Source:
@@ -102,20 +103,19 @@ class _Run:
         self.journal: Journal | None = None
         self.error: BaseException | None = None
         self.finished = False
-        self.con = session.cursor()
+        self.over = threading.Event()  # not Thread.join: an interrupt inside it marks a living thread as ended
+        self.con = self._connection()
 
     def in_thread(self, on_progress: Progress | None) -> RunState:
         """Work in a thread; report and listen for Ctrl-C in this one."""
-        worker = threading.Thread(target=self._guarded, name="distil-run", daemon=True)
-        worker.start()
+        threading.Thread(target=self._guarded, name="distil-run", daemon=True).start()
         ticks = 0
         try:
-            while worker.is_alive():
-                worker.join(_TICK_S)
+            while not self.over.wait(_TICK_S):
                 self._report(on_progress, ticks)
                 ticks += 1
         except BaseException as error:
-            self._halt(worker)
+            self._halt()
             if not isinstance(error, KeyboardInterrupt):
                 raise
         finally:
@@ -130,13 +130,12 @@ class _Run:
             on_progress(self.journal.state)
         return self.journal.state
 
-    def _halt(self, worker: threading.Thread) -> None:
+    def _halt(self) -> None:
         """Stop the worker: its calls, the query it is in, and the next one if it is between two."""
         self.session.engine.interrupt()
         deadline = time.monotonic() + _HALT_S
-        while worker.is_alive() and time.monotonic() < deadline:
+        while not self.over.wait(_TICK_S) and time.monotonic() < deadline:
             self.con.interrupt()
-            worker.join(_TICK_S)
         self.error = self.error or (None if self.finished else Interrupted("interrupted"))
 
     def _report(self, on_progress: Progress | None, ticks: int) -> None:
@@ -152,6 +151,8 @@ class _Run:
             self.work()
         except BaseException as error:
             self.error = error
+        finally:
+            self.over.set()
 
     def work(self) -> None:
         """The whole story."""
@@ -159,10 +160,6 @@ class _Run:
         session.engine.policy = Policy(options.on_error, options.max_error_ratio)
         session.engine.budget = Budget(options.max_cost, options.max_tokens_total, options.max_calls)
         session.registry.overrides = _overrides(options)
-        con.execute("SET python_enable_replacements = false")  # a script reads tables, not the caller's variables
-        if self.source.file != "<script>" and "," not in self.source.file:
-            folder = str(Path(self.source.file).resolve().parent)
-            con.execute("SET file_search_path = '" + folder.replace("'", "''") + "'")
         statements = read_script(self.source)
         script_hash = _script_hash(self.source, options)
         done = set() if options.restart else done_before(con, script_hash)
@@ -170,12 +167,14 @@ class _Run:
         check_script([statement for statement in statements if statement.number not in skip], session.registry, con)
         lines = [_line(statement) for statement in statements]
         self.journal = journal = Journal.begin(con, self.source.file, script_hash, lines, skip)
-        executor = Executor(session, con, journal)
-        for statement, line in zip(statements, journal.state.lines, strict=True):
+        alike = options.overlap and not _session_statements(statements)  # another connection would see the same
+        executor = Executor(session, con, journal, self._connection if alike else None)
+        pairs = list(zip(statements, journal.state.lines, strict=True))
+        for (statement, line), following in zip(pairs, [*pairs[1:], None], strict=True):
             if line.state == "skipped":
                 continue
             try:
-                executor.execute(statement, line)
+                executor.execute(statement, line, following)
             except BaseException as error:
                 self._stop(line, error)
                 raise
@@ -186,6 +185,15 @@ class _Run:
             raise
         journal.finish(con, "done")
         self.finished = True
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """A connection as the script's statements expect it: files beside the script are found from anywhere."""
+        con = self.session.cursor()
+        con.execute("SET python_enable_replacements = false")  # a script reads tables, not the caller's variables
+        if self.source.file != "<script>" and "," not in self.source.file:
+            folder = str(Path(self.source.file).resolve().parent)
+            con.execute("SET file_search_path = '" + folder.replace("'", "''") + "'")
+        return con
 
     def _stop(self, line: Line, error: BaseException) -> None:
         """Record how it ended; the error itself goes on its way even if that cannot be written."""

@@ -7,15 +7,17 @@ waits until all are in the ledger; replay runs the statement itself, verbatim, i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import duckdb
 
 from distil_sql.check import apply_ddl, called_tasks
 from distil_sql.errors import DistilError, Interrupted, OptionError
 from distil_sql.pipeline.faults import sql_error
+from distil_sql.pipeline.overlap import Overlap
 from distil_sql.script import Sql, Statement
 from distil_sql.script.anatomy import inner_select, is_conditional, is_transactional, target, transaction_verb
+from distil_sql.script.rowwise import overlap_query
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, now
 from distil_sql.udf.macros import PASS_VARIABLE
@@ -30,14 +32,24 @@ _SHOWN = ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SHOW", "SUMM
 class Executor:
     """Executes the statements of one run on one connection."""
 
-    def __init__(self, session: Session, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
-        self.session, self.con, self.journal = session, con, journal
+    def __init__(
+        self,
+        session: Session,
+        con: duckdb.DuckDBPyConnection,
+        journal: Journal,
+        look_ahead: Callable[[], duckdb.DuckDBPyConnection] | None = None,
+    ) -> None:
+        """`look_ahead` makes a connection to look ahead on; None: statements never overlap."""
+        self.session, self.con, self.journal, self.look_ahead = session, con, journal, look_ahead
         self.run_id = journal.state.run_id
         self._in_transaction = False
         self._transaction: list[Line] = []  # the statements of the script's own transaction, so far
 
-    def execute(self, statement: Statement, line: Line) -> None:
-        """Run one statement to its `done` row; raises ScriptError, RunError, ModelError or Interrupted."""
+    def execute(self, statement: Statement, line: Line, following: tuple[Statement, Line] | None = None) -> None:
+        """Run one statement to its `done` row; raises ScriptError, RunError, ModelError or Interrupted.
+
+        Calls of the `following` statement may be asked for meanwhile, where it reads this one's rows one by one.
+        """
         self.session.engine.check()
         line.state, line.started_at = "running", now()
         if not self._in_transaction:
@@ -45,7 +57,7 @@ class Executor:
         else:
             self._transaction.append(line)
         if isinstance(statement, Sql):
-            self._sql(statement, line)
+            self._sql(statement, line, following)
         else:
             self._ddl(statement, line)
 
@@ -69,7 +81,7 @@ class Executor:
             registry.load(self.con)
             raise statement.error(str(error)) from None
 
-    def _sql(self, statement: Sql, line: Line) -> None:
+    def _sql(self, statement: Sql, line: Line, following: tuple[Statement, Line] | None) -> None:
         verb = transaction_verb(statement)
         if verb is not None or self._in_transaction:
             self._explicit(statement, line, verb)
@@ -85,8 +97,9 @@ class Executor:
             return
         asked_before = 0
         for attempt in range(MAX_PASSES):
-            demanded = self._demand(statement, line, query, first=attempt == 0)
-            self._drain(statement, line)
+            with self._looking_ahead(statement, line, following if attempt == 0 else None):
+                demanded = self._demand(statement, line, query, first=attempt == 0)
+                self._drain(statement, line, alone=attempt == 0)
             if not demanded:
                 break
             if self._replay(statement, line):
@@ -123,10 +136,25 @@ class Executor:
                 return False
         return True
 
-    def _drain(self, statement: Sql, line: Line) -> None:
-        """Wait until every call is in the ledger."""
+    @contextlib.contextmanager
+    def _looking_ahead(self, statement: Sql, line: Line, following: tuple[Statement, Line] | None) -> Iterator[None]:
+        """Meanwhile, ask for what the following statement is certain to need."""
+        query = None
+        if self.look_ahead is not None and following is not None and isinstance(following[0], Sql):
+            query = overlap_query(statement, following[0])
+        if query is None or following is None or self.look_ahead is None:
+            yield
+            return
+        overlap = Overlap(self.session, self.look_ahead(), self.run_id, query, line.tally, following[1].tally)
         try:
-            self.session.engine.drain()
+            yield
+        finally:
+            overlap.stop()
+
+    def _drain(self, statement: Sql, line: Line, *, alone: bool) -> None:
+        """Wait until every call of the statement (`alone`), or every call there is, is in the ledger."""
+        try:
+            self.session.engine.drain(line.tally if alone else None)
         except DistilError as error:
             self._stopped(statement, error)
         finally:

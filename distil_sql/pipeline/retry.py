@@ -46,7 +46,7 @@ def retry(session: Session, where: str | None, on_progress: Callable[[RunState],
             done.asked += len(asked)
             done.changed += len(calls) - len(asked)
             session.engine.submit(asked)
-        session.engine.drain(lambda: on_progress(journal.state) if on_progress else None)
+        session.engine.drain(tick=lambda: on_progress(journal.state) if on_progress else None)
     except (DistilError, KeyboardInterrupt) as error:
         session.engine.interrupt()
         cause = session.engine.recover() or error

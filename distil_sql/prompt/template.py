@@ -80,7 +80,7 @@ class Template:
         environment = _environment()
         try:
             tree = environment.parse(text)
-            self.variables: frozenset[str] = frozenset(meta.find_undeclared_variables(tree))
+            self.variables: frozenset[str] = frozenset(meta.find_undeclared_variables(tree)) - _assigned(tree)
             self._pieces = _plain_pieces(tree, self.variables)
             self._compiled = None if self._pieces is not None else environment.from_string(text)
         except TemplateSyntaxError as error:
@@ -103,6 +103,13 @@ class Template:
         except Exception as error:  # a template is somebody's program: whatever it raises is this row's fault alone
             reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else error
             raise TemplateError(f"the {self.part} template cannot be rendered: {reason}", self.part) from None
+
+
+def _assigned(tree: nodes.Template) -> set[str]:
+    """Names that the template sets itself: Jinja calls one undeclared that is set inside an {% if %}."""
+    targets = [node.target for kind in (nodes.Assign, nodes.AssignBlock) for node in tree.find_all(kind)]
+    names = [name for target in targets for name in (target, *target.find_all(nodes.Name))]
+    return {name.name for name in names if isinstance(name, nodes.Name)}
 
 
 def _plain_pieces(tree: nodes.Template, variables: frozenset[str]) -> list[tuple[str, str | None]] | None:

@@ -35,8 +35,11 @@ _NOT_ROW_BY_ROW = (
     exp.Pivot,
     exp.With,
     exp.Rand,
+    exp.Uuid,
+    exp.CurrentTimestamp,
     exp.Star,
 )
+_VOLATILE = ("random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "now", "nextval", "currval", "setseed", "query")
 _AGGREGATES = ("list", "string_agg", "any_value", "arg_max", "arg_min", "first", "last", "histogram", "mode", "median")
 
 
@@ -55,7 +58,12 @@ def overlap_query(earlier: Sql, later: Sql) -> str | None:
 def _created_table(statement: Sql) -> str | None:
     """The plain name of the table that CREATE TABLE … AS makes."""
     aim = target(statement)
-    if statement.verb != "CREATE" or aim is None or "." in aim:
+    if (
+        statement.verb != "CREATE"
+        or aim is None
+        or "." in aim
+        or any(t.is_word("EXISTS") for t in statement.tokens[:6])
+    ):
         return None
     return aim.strip('"')
 
@@ -74,7 +82,7 @@ def _row_by_row(query: str) -> tuple[list[str], exp.Select] | None:
         if not isinstance(node, exp.Star):
             return None
     for call in tree.find_all(exp.Anonymous):
-        if call.name.lower() in _AGGREGATES:
+        if call.name.lower() in (*_AGGREGATES, *_VOLATILE):
             return None
     source = tree.args.get("from_") or tree.args.get("from")
     if source is None or not isinstance(source.this, exp.Table):

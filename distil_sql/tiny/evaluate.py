@@ -32,7 +32,7 @@ Prompt = tuple[str, str]  # system (may be empty), user
 
 
 async def completed(model: Model, prompts: Sequence[Prompt], temperature: float = 0.0) -> list[str]:
-    """The replies to the prompts, in their order; a call that fails replies with its error."""
+    """The replies to the prompts, in their order; a call that fails alone replies with its error."""
     sampling = Sampling(temperature=temperature, max_tokens=80, seed=1)
 
     async def one(system: str, user: str) -> str:
@@ -40,6 +40,8 @@ async def completed(model: Model, prompts: Sequence[Prompt], temperature: float 
         try:
             return (await model.complete(Request((*messages, {"role": "user", "content": user}), sampling))).text
         except CallError as error:
+            if error.fatal:
+                raise
             return f"<{error}>"
 
     return await asyncio.gather(*(one(*p) for p in prompts))

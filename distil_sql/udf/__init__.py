@@ -244,7 +244,8 @@ def _answered(
     found: dict[str, tuple[Any, ...]] = look_up(keys)
     answers = {key: answer for key, answer in found.items() if not asks_again(answer, current.run_id)}
     if current.counts_hits:
-        current.tally.add(hits=len(answers), failed_hits=sum(answer[2] != "ok" for answer in answers.values()))
+        hits = [answer for answer in answers.values() if not (current.tally.ahead and answer[4] == current.run_id)]
+        current.tally.add(hits=len(hits), failed_hits=sum(answer[2] != "ok" for answer in hits))
     return answers
 
 
@@ -269,7 +270,7 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 def _reader(task: Task) -> Callable[[str], str | None]:
     """What a task's SQL gets to see of a response: the text, or JSON that is known to fit its type."""
     if task.output.is_text:
-        return lambda response: response
+        return lambda response: response if response.strip() else None  # an empty answer is a failure, not a text
 
     def read(response: str) -> str | None:
         try:

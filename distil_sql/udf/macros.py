@@ -6,8 +6,6 @@ internal function the pass that the calling connection is in; where there is non
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import duckdb
 
 from distil_sql.engine.parsing import parse_expression
@@ -23,10 +21,11 @@ FORM = "2"
 MARK = "distil-sql task"
 """How the comment on every function of a task begins."""
 
+_ANSWERS = "distil_row.distil_answers"
 _AS_TEXT = ("interval", "time with time zone", "timestamp_ns", "bit", "blob", "union")
 
 _DETAILS = """list_transform(list_transform({call}, lambda distil_answer: {{
-        'value': list_transform([distil_answer.readable], lambda response: {value})[1], 'answer': distil_answer}}),
+        'value': {value}, 'answer': distil_answer}}),
     lambda distil_found: struct_pack(
         value := distil_found.value,
         response := distil_found.answer.response,
@@ -58,20 +57,24 @@ def create_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
 
 def macro_statements(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
     """The statements that write a task's functions."""
-    value = parse_expression(task)
     values = "".join(f", {_passed(con, a)}" for a in task.arguments)
     named = "".join(f", {name(a.name)}" + (f" := {a.default}" if a.default is not None else "") for a in task.arguments)
     first = f"{text(task.name)}, getvariable('{PASS_VARIABLE}'), CAST(model AS VARCHAR), CAST(sample AS INTEGER)"
-    inputs = {argument.name: f"CAST({name(argument.name)} AS {argument.type})" for argument in task.parse_inputs}
+    each = _ANSWERS
+    if task.parse or not task.output.is_text:
+        each = f"list_transform({_ANSWERS}, lambda distil_answer: {_read(task, 'distil_answer')})"
+    details = _DETAILS.format(
+        call=_ANSWERS, value=_read(task, "distil_answer.readable"), returns=text(task.returns)
+    )
     bodies = {
-        "": ("model := NULL, sample := 0", _each(f"distil_response({first}, 1{values})", value, inputs) + "[1]"),
+        "": ("model := NULL, sample := 0", _row(task, f"distil_response({first}, 1{values})", each) + "[1]"),
         "_n": (
             "n := 1, model := NULL, sample := 0",
-            _each(f"distil_response({first}, CAST(n AS INTEGER){values})", value, inputs),
+            _row(task, f"distil_response({first}, CAST(n AS INTEGER){values})", each),
         ),
         "_details": (
             "model := NULL, sample := 0",
-            _details(f"distil_details({first}, 1{values})", value, inputs, task.returns),
+            _row(task, f"distil_details({first}, 1{values})", details),
         ),
         "_prompt": (
             "format := 'openai', model := NULL",
@@ -79,6 +82,10 @@ def macro_statements(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
         ),
     }
     statements = []
+    if task.parse:  # a macro, because its parameters may be named in lambdas without being lambdas themselves
+        inputs = ", ".join(name(a.name) for a in task.parse_inputs)
+        inputs = f"response, {inputs}" if inputs else "response"
+        statements.append(f"CREATE OR REPLACE MACRO main.{_parser(task)}({inputs}) AS {parse_expression(task)}")
     for suffix, (own, body) in bodies.items():
         function = name(task.name + suffix)
         parameters = f"{named}, {own}".removeprefix(", ")
@@ -91,6 +98,7 @@ def drop_macros(con: duckdb.DuckDBPyConnection, task: Task) -> None:
     """Remove a task's functions."""
     for suffix in SUFFIXES:
         con.execute(f"DROP MACRO IF EXISTS main.{name(task.name + suffix)}")
+    con.execute(f"DROP MACRO IF EXISTS main.{_parser(task)}")
 
 
 def check_free(con: duckdb.DuckDBPyConnection, *functions: str) -> None:
@@ -152,35 +160,25 @@ def _passed(con: duckdb.DuckDBPyConnection, argument: Argument) -> str:
         raise OptionError(f"argument {argument.name!r} {argument.type}: {_first_line(error)}") from None
 
 
-def _each(call: str, value: str, inputs: Mapping[str, str]) -> str:
-    """`value` for every response of a call; the arguments it reads are made once, outside of the lambda.
-
-    In a lambda an argument could be no subquery, and it would be read as it was written, not as its type.
-    """
-    if not inputs:
-        return call if value == "response" else f"list_transform({call}, lambda response: {value})"
-    each = f"list_transform(distil_row.distil_answers, lambda response: {_with(value, inputs)})"
-    return f"list_transform([{_row(call, inputs)}], lambda distil_row: {each})[1]"
+def _parser(task: Task) -> str:
+    return name(f"distil_parse_{task.name}")
 
 
-def _details(call: str, value: str, inputs: Mapping[str, str], returns: str) -> str:
-    """The same for `t_details`."""
-    if not inputs:
-        return _DETAILS.format(call=call, value=value, returns=text(returns))
-    each = _DETAILS.format(call="distil_row.distil_answers", value=_with(value, inputs), returns=text(returns))
-    return f"list_transform([{_row(call, inputs)}], lambda distil_row: {each})[1]"
+def _read(task: Task, answer: str) -> str:
+    """The value of an answer, inside the lambda of `_row`: by the task's own parser, which names its arguments."""
+    if not task.parse:
+        return f"list_transform([{answer}], lambda response: {parse_expression(task)})[1]"
+    return f"{_parser(task)}({', '.join([answer, *(f'distil_row.{name(a.name)}' for a in task.parse_inputs)])})"
 
 
-def _row(call: str, inputs: Mapping[str, str]) -> str:
-    fields = [f"distil_answers := {call}", *(f"{name(key)} := {given}" for key, given in inputs.items())]
-    return f"struct_pack({', '.join(fields)})"
-
-
-def _with(value: str, inputs: Mapping[str, str]) -> str:
-    """An expression in which the row's arguments go by their names."""
-    for key in inputs:
-        value = f"list_transform([distil_row.{name(key)}], lambda {name(key)}: {value})[1]"
-    return value
+def _row(task: Task, call: str, each: str) -> str:
+    """`each` over the answers of a call. The arguments that PARSE reads are made once, outside of the lambda, where they
+    may be subqueries and become what their types say."""
+    if not task.parse_inputs:
+        return each.replace(_ANSWERS, call)
+    fields = [f"distil_answers := {call}"]
+    fields += [f"{name(a.name)} := CAST({name(a.name)} AS {a.type})" for a in task.parse_inputs]
+    return f"list_transform([struct_pack({', '.join(fields)})], lambda distil_row: {each})[1]"
 
 
 def _reason(task: Task, error: duckdb.Error) -> str:

@@ -13,10 +13,12 @@
 -- A text as it is compared: composed characters, lower case, one space between words.
 CREATE OR REPLACE MACRO distil_plain(value) AS trim(regexp_replace(lower(nfc_normalize(value::VARCHAR)), '\s+', ' ', 'g'));
 
--- The set of a text's pieces, as hashes.
+-- The set of a text's pieces, as hashes; a text shorter than one piece is its own.
+CREATE OR REPLACE MACRO distil_pieces(plain, size) AS
+    list_distinct(list_transform(range(1, greatest(length(plain) - size + 2, 2)), lambda i: hash(substring(plain, i, size))));
+
 CREATE OR REPLACE MACRO text_pieces(value, size := 5) AS
-    list_distinct(list_transform(range(1, greatest(length(distil_plain(value)) - size + 2, 2)),
-        lambda i: hash(substring(distil_plain(value), i, size))));
+    list_transform([distil_plain(value)], lambda plain: distil_pieces(plain, size))[1];
 
 CREATE OR REPLACE MACRO distil_jaccard(a, b) AS
     CASE WHEN len(a) = 0 OR len(b) = 0 THEN 0.0
@@ -24,7 +26,8 @@ CREATE OR REPLACE MACRO distil_jaccard(a, b) AS
 
 -- How much two texts share, from 0 to 1.
 CREATE OR REPLACE MACRO text_similarity(a, b, size := 5) AS
-    distil_jaccard(text_pieces(a, size := size), text_pieces(b, size := size));
+    list_transform([{'a': text_pieces(a, size := size), 'b': text_pieces(b, size := size)}],
+        lambda pair: distil_jaccard(pair.a, pair.b))[1];
 
 -- The first row of each text; rows whose text is NULL are kept.
 CREATE OR REPLACE MACRO drop_duplicates(tbl, value) AS TABLE
@@ -37,12 +40,18 @@ CREATE OR REPLACE MACRO drop_duplicates(tbl, value) AS TABLE
     )
     SELECT unnest(k.whole) FROM distil_kept k ORDER BY k.place;
 
--- The buckets that each text falls into: two that share one are worth comparing. `place` numbers the rows.
-CREATE OR REPLACE MACRO distil_buckets(tbl, bands, band_rows) AS TABLE
+-- The buckets that each text falls into: two that share one are worth comparing. The table has `place` and `plain`.
+CREATE OR REPLACE MACRO distil_buckets(tbl, size, bands, band_rows) AS TABLE
     WITH distil_bins AS (
-        SELECT s.place, piece % (bands * band_rows) AS bin, min(piece) AS least
-        FROM (SELECT s.place, unnest(s.pieces) AS piece FROM query_table(tbl) s) s
-        GROUP BY s.place, bin
+        SELECT h.place, h.piece % (bands * band_rows) AS bin, min(h.piece) AS least
+        FROM (
+            SELECT s.place, hash(substring(s.plain, s.i, size)) AS piece
+            FROM (
+                SELECT q.place, q.plain, unnest(range(1, greatest(length(q.plain) - size + 2, 2))) AS i
+                FROM query_table(tbl) q
+            ) s
+        ) h
+        GROUP BY h.place, bin
     ), distil_full AS (  -- an empty bin takes the next one's value, going round
         SELECT b.place, b.bin, b.least,
             coalesce(lag(b.bin) OVER w, last_value(b.bin) OVER whole - bands * band_rows) AS before
@@ -54,7 +63,7 @@ CREATE OR REPLACE MACRO distil_buckets(tbl, bands, band_rows) AS TABLE
             (f.slot + bands * band_rows) % (bands * band_rows) AS slot
         FROM (SELECT f.*, unnest(range(f.before::BIGINT + 1, f.bin::BIGINT + 1)) AS slot FROM distil_full f) f
     )
-    SELECT g.place, (g.slot // band_rows) AS band, hash(list(hash(g.least, g.away) ORDER BY g.slot)) AS bucket
+    SELECT g.place, (g.slot // band_rows) AS band, bit_xor(hash(g.least, g.away, g.slot)) AS bucket
     FROM distil_signature g
     GROUP BY g.place, band;
 
@@ -64,18 +73,20 @@ CREATE OR REPLACE MACRO drop_near_duplicates(tbl, value, threshold := 0.8, size 
     WITH distil_rows AS (
         SELECT t AS whole, distil_plain(value) AS plain, row_number() OVER () AS place FROM query_table(tbl) t
     ), distil_texts AS MATERIALIZED (
-        SELECT min(r.place) AS place, text_pieces(r.plain, size := size) AS pieces
-        FROM distil_rows r WHERE r.plain IS NOT NULL GROUP BY r.plain
+        SELECT min(r.place) AS place, r.plain FROM distil_rows r WHERE r.plain IS NOT NULL GROUP BY r.plain
     ), distil_neighbours AS (
         SELECT b.place,
             unnest([first_value(b.place) OVER w, lag(b.place) OVER w]) AS other
-        FROM distil_buckets(distil_texts, bands, band_rows) b
+        FROM distil_buckets(distil_texts, size, bands, band_rows) b
         WINDOW w AS (PARTITION BY b.band, b.bucket ORDER BY b.place)
     ), distil_pairs_seen AS (
         SELECT DISTINCT n.place, n.other FROM distil_neighbours n WHERE n.other < n.place
+    ), distil_sets AS MATERIALIZED (
+        SELECT x.place, distil_pieces(x.plain, size) AS pieces FROM distil_texts x
+        WHERE x.place IN (SELECT n.place FROM distil_pairs_seen n UNION ALL SELECT n.other FROM distil_pairs_seen n)
     ), distil_near AS (
         SELECT DISTINCT n.place
-        FROM distil_pairs_seen n JOIN distil_texts a ON a.place = n.place JOIN distil_texts b ON b.place = n.other
+        FROM distil_pairs_seen n JOIN distil_sets a ON a.place = n.place JOIN distil_sets b ON b.place = n.other
         WHERE distil_jaccard(a.pieces, b.pieces) >= threshold
     ), distil_kept AS (
         SELECT r.whole, r.place FROM distil_rows r
@@ -87,16 +98,19 @@ CREATE OR REPLACE MACRO drop_near_duplicates(tbl, value, threshold := 0.8, size 
 -- Every pair of rows that are near duplicates, with their similarity: for looking, and for clustering by yourself.
 CREATE OR REPLACE MACRO near_duplicates(tbl, id, value, threshold := 0.8, size := 5, bands := 16, band_rows := 4) AS TABLE
     WITH distil_texts AS MATERIALIZED (
-        SELECT id AS name, text_pieces(value, size := size) AS pieces, row_number() OVER () AS place
+        SELECT id AS name, distil_plain(value) AS plain, row_number() OVER () AS place
         FROM query_table(tbl) WHERE value IS NOT NULL
     ), distil_filed AS (
-        SELECT b.place, b.band, b.bucket FROM distil_buckets(distil_texts, bands, band_rows) b
+        SELECT b.place, b.band, b.bucket FROM distil_buckets(distil_texts, size, bands, band_rows) b
     ), distil_pairs_seen AS (
         SELECT DISTINCT a.place AS one, b.place AS other
         FROM distil_filed a JOIN distil_filed b ON a.band = b.band AND a.bucket = b.bucket AND a.place < b.place
+    ), distil_sets AS MATERIALIZED (
+        SELECT x.place, x.name, distil_pieces(x.plain, size) AS pieces FROM distil_texts x
+        WHERE x.place IN (SELECT p.one FROM distil_pairs_seen p UNION ALL SELECT p.other FROM distil_pairs_seen p)
     ), distil_compared AS (
         SELECT a.name AS id_a, b.name AS id_b, distil_jaccard(a.pieces, b.pieces) AS similarity, p.one, p.other
-        FROM distil_pairs_seen p JOIN distil_texts a ON a.place = p.one JOIN distil_texts b ON b.place = p.other
+        FROM distil_pairs_seen p JOIN distil_sets a ON a.place = p.one JOIN distil_sets b ON b.place = p.other
     )
     SELECT c.id_a, c.id_b, c.similarity FROM distil_compared c
     WHERE c.similarity >= threshold ORDER BY c.one, c.other;

@@ -48,7 +48,6 @@ class Batch:
         self._slots: list[Slot] = []
         self._waiting: deque[Row] = deque()
         self._aborted = False
-        self._end = min(weights.end_tokens, default=weights.eos)
 
     @property
     def busy(self) -> bool:
@@ -63,6 +62,10 @@ class Batch:
             row.end()
             return
         row.max_tokens = min(row.max_tokens, self.limit - len(row.tokens))
+        row.begin(self._weights.piece)
+        if row.finish:
+            row.end()  # there is only one answer
+            return
         self._waiting.append(row)
 
     def step(self) -> None:
@@ -209,31 +212,24 @@ class Batch:
             if part.padding:
                 context.trim(slot.sequence, len(slot.cells))
                 continue
-            slot.prompt += len(part.tokens) if slot.reading else 0
             slot.cells.extend(part.tokens)
+            slot.prompt = min(len(slot.cells), slot.row.start) if slot.row else 0
             if part.output:
                 self._choose(slot, context, last)
 
     def _choose(self, slot: Slot, context: Context, index: int) -> None:
-        """The next token of a row, from the logits at `index` of the last decode."""
+        """What a row makes of the logits at `index` of the last decode."""
         row = slot.row
         assert row is not None
         try:
-            logits = context.logits(index)
-            token = row.sampler.constrained(logits, row.grammar) if row.grammar else row.sampler.choose(logits)
+            row.choose(context.logits(index), self._weights.end_tokens, self._weights.piece)
         except LlamaError as error:
             row.error = CallError("invalid_request", str(error))
+        if row.finish or row.error:
             self._leave(slot)
-            return
-        if token in self._weights.end_tokens:
-            row.finish = "stop"
-        else:
-            piece = self._weights.piece(token)
-            row.take(token, piece)
-            if row.grammar and row.finish != "stop" and piece.endswith(b"}") and row.grammar.allows(self._end):
-                row.finish = "stop"  # the object is closed: nothing but the end can follow
-        if row.finish:
-            self._leave(slot)
+        elif len(slot.cells) > row.start and row.reading is not None:
+            del slot.cells[row.start :]  # another branch is read from where the first was
+            context.trim(slot.sequence, row.start)
 
     def _leave(self, slot: Slot) -> None:
         row, slot.row, slot.waits_for = slot.row, None, None

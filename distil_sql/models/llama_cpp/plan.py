@@ -1,5 +1,7 @@
 """Which tokens go into the next decode: `prompts` to be read, and then `answers`, one token of every running row.
 
+A stretch of an answer that was forced is read as a prompt is.
+
 llama.cpp splits a batch into runs of neighbouring sequences, and a run into pieces in which every sequence has as many
 tokens. A token alone in its sequence takes other routines than several do, with other roundings. So the bits of an
 answer stay the same in any company if prompts are never read by single tokens, and answers always are: prompts and
@@ -57,8 +59,8 @@ def answers(slots: Sequence[Slot], *, pad_holes: bool, pad_lone: bool) -> list[P
     """
     parts: dict[int, Part] = {}
     for slot in slots:
-        if slot.row is not None and slot.row.next is not None:
-            parts[slot.sequence] = Part(slot, [slot.row.next], output=True)
+        if slot.row is not None and slot.running:
+            parts[slot.sequence] = Part(slot, slot.row.tokens[-1:], output=True)
     if pad_holes:
         for left, right in pairwise(sorted(parts)):
             if right - left - 1 <= HOLE:

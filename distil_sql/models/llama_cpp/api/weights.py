@@ -1,51 +1,22 @@
-"""Every call into llama.cpp, behind four small classes: `Weights`, `Context`, `Grammar`, and `candidates` for samplers.
-
-What would kill the process (a bad grammar, a batch too large, use after close) is refused here with `LlamaError`.
-One thread owns a `Context`; only `Context.abort` may be called from another.
-"""
+"""`Weights`: a loaded GGUF and its vocabulary; `Grammar`: how far an answer has come; `candidates` for both."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-# Both are read when the library is loaded. An abort would start gdb, which hangs; OpenMP threads that spin at barriers
-# take the processor from DuckDB's.
-os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-import llama_cpp as _llama
 import numpy as np
 import numpy.typing as npt
 
-BATCH = 512
-"""Most tokens in one decode."""
+from distil_sql.models.llama_cpp.api.context import Context
+from distil_sql.models.llama_cpp.api.embedder import Embedder
+from distil_sql.models.llama_cpp.api.library import BATCH, HAS_AMX, LlamaError, Logits
+from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
 
-Logits = npt.NDArray[np.float32]
 Candidates = npt.NDArray[np.void]
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-
-_L: Any = _llama
-
-
-@_L.llama_log_callback  # type: ignore[untyped-decorator]
-def _quiet(level: int, text: bytes, data: object) -> None:
-    """llama.cpp writes hundreds of lines a load; failures reach the user as one sentence instead."""
-
-
-_L.llama_log_set(_quiet, ctypes.c_void_p(0))
-_L.llama_backend_init()
-
-
-# gcc before 12.4 compiles llama.cpp's AMX tiles into code that crashes (gcc bug 114098), and nothing tells such a build
-# from a sound one. Only the extra buffer types use them.
-HAS_AMX = b"AMX_INT8 = 1" in _L.llama_print_system_info()
-
-
-class LlamaError(Exception):
-    """llama.cpp refused; the message is one sentence without the model's name."""
 
 
 class Weights:
@@ -165,6 +136,10 @@ class Weights:
         """Room for `sequences` of `cells` tokens each."""
         return Context(self._model, self.n_vocab, sequences, cells, threads, flash_attention)
 
+    def embedder(self, *, sequences: int, cells: int, threads: int, pooling: str | None) -> Embedder:
+        """For texts of up to `cells` tokens, up to `sequences` at a time; pooling None is the model's own, else mean."""
+        return Embedder(self._model, sequences, cells, threads, pooling)
+
 
 class Grammar:
     """A grammar part-way through an answer. `accept` only what it allows: anything else aborts the process."""
@@ -203,92 +178,3 @@ def candidates(ids: npt.NDArray[np.int32], logits: Logits) -> Candidates:
     array = np.zeros(len(ids), _CANDIDATE)
     array["id"], array["logit"] = ids, logits
     return array
-
-
-class Context:
-    """The state of several sequences, each with cells of its own (so that one row's bits never depend on another's)."""
-
-    def __init__(
-        self, model: Any, n_vocab: int, sequences: int, cells: int, threads: int, flash_attention: bool
-    ) -> None:
-        params = _L.llama_context_default_params()
-        params.n_ctx, params.n_seq_max = cells * sequences, sequences
-        params.n_batch = params.n_ubatch = BATCH
-        params.n_threads = params.n_threads_batch = threads
-        params.kv_unified, params.no_perf = False, True
-        params.flash_attn_type = (
-            _L.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
-        # A C function as the callback: `strlen` of a buffer is 0 (go on) until `abort` writes a byte into it. A Python
-        # callback would take the interpreter's lock at every node of the graph.
-        self._flag = ctypes.create_string_buffer(2)
-        libc = ctypes.CDLL(None) if os.name == "posix" else ctypes.cdll.msvcrt  # type: ignore[attr-defined,unused-ignore]
-        params.abort_callback = ctypes.cast(libc.strlen, _L.ggml_abort_callback)
-        params.abort_callback_data = ctypes.addressof(self._flag)
-        self._context: Any = _L.llama_init_from_model(model, params)
-        if not self._context:
-            raise LlamaError(f"no memory for {sequences} sequences of {cells} tokens")
-        self._memory: Any = _L.llama_get_memory(self._context)
-        self._n_vocab = n_vocab
-        self.sequences = sequences
-        self.cells: int = _L.llama_n_ctx_seq(self._context)
-        self._make_batch()
-
-    def _make_batch(self) -> None:
-        self._token, self._pos = np.zeros(BATCH, np.int32), np.zeros(BATCH, np.int32)
-        self._n_seq, self._seq = np.ones(BATCH, np.int32), np.zeros(BATCH, np.int32)
-        self._output = np.zeros(BATCH, np.int8)
-        address = self._seq.ctypes.data
-        seq_id = ctypes.POINTER(_L.llama_seq_id)
-        self._seq_pointers = (seq_id * BATCH)(*(ctypes.cast(address + 4 * i, seq_id) for i in range(BATCH)))
-        self._batch: Any = _L.llama_batch()
-        self._batch.token = self._token.ctypes.data_as(ctypes.POINTER(_L.llama_token))
-        self._batch.embd = None
-        self._batch.pos = self._pos.ctypes.data_as(ctypes.POINTER(_L.llama_pos))
-        self._batch.n_seq_id = self._n_seq.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        self._batch.seq_id = self._seq_pointers
-        self._batch.logits = self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
-
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int], bool]]) -> int:
-        """Run parts `(sequence, first position, tokens, whether logits are wanted after them)`: 0 is success."""
-        n = 0
-        for sequence, position, tokens, output in parts:
-            end = n + len(tokens)
-            if end > BATCH or not 0 <= sequence < self.sequences or position + len(tokens) > self.cells:
-                raise LlamaError("a batch that does not fit was made (please report this)")
-            self._token[n:end] = tokens
-            self._pos[n:end] = np.arange(position, position + len(tokens))
-            self._seq[n:end] = sequence
-            self._output[n:end] = 0
-            self._output[end - 1] = output
-            n = end
-        self._batch.n_tokens = n
-        code: int = _L.llama_decode(self._context, self._batch)
-        if code == 0:
-            _L.llama_synchronize(self._context)
-        return code
-
-    def logits(self, index: int) -> Logits:
-        """The logits after token `index` of the last batch, a view that the next decode overwrites."""
-        pointer = _L.llama_get_logits_ith(self._context, index)
-        if not pointer:
-            raise LlamaError("llama.cpp has no logits where some were asked for")
-        return np.ctypeslib.as_array(pointer, (self._n_vocab,))
-
-    def trim(self, sequence: int, position: int) -> bool:
-        """Forget a sequence's tokens from `position` on; False where this kind of model cannot."""
-        return bool(_L.llama_memory_seq_rm(self._memory, sequence, position, -1))
-
-    def copy(self, source: int, target: int) -> None:
-        """Make one sequence a copy of another."""
-        _L.llama_memory_seq_rm(self._memory, target, -1, -1)
-        _L.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-
-    def abort(self) -> None:
-        """Stop the running decode within milliseconds, and every later one; callable from any thread."""
-        self._flag[0] = b"\x01"
-
-    def close(self) -> None:
-        if self._context:
-            _L.llama_free(self._context)
-            self._context = self._memory = None

@@ -1,0 +1,80 @@
+"""`Context`: the sequences of a running model, decoded together. One thread owns it; only `abort` is for others."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distil_sql.models.llama_cpp.api.library import BATCH, LlamaError, Logits
+from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
+from distil_sql.models.llama_cpp.api.token_batch import TokenBatch
+
+
+class Context:
+    """The state of several sequences, each with cells of its own (so that one row's bits never depend on another's)."""
+
+    def __init__(
+        self, model: Any, n_vocab: int, sequences: int, cells: int, threads: int, flash_attention: bool
+    ) -> None:
+        params = _L.llama_context_default_params()
+        params.n_ctx, params.n_seq_max = cells * sequences, sequences
+        params.n_batch = params.n_ubatch = BATCH
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified, params.no_perf = False, True
+        params.flash_attn_type = (
+            _L.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        # A C function as the callback: `strlen` of a buffer is 0 (go on) until `abort` writes a byte into it. A Python
+        # callback would take the interpreter's lock at every node of the graph.
+        self._flag = ctypes.create_string_buffer(2)
+        libc = ctypes.CDLL(None) if os.name == "posix" else ctypes.cdll.msvcrt  # type: ignore[attr-defined,unused-ignore]
+        params.abort_callback = ctypes.cast(libc.strlen, _L.ggml_abort_callback)
+        params.abort_callback_data = ctypes.addressof(self._flag)
+        self._context: Any = _L.llama_init_from_model(model, params)
+        if not self._context:
+            raise LlamaError(f"no memory for {sequences} sequences of {cells} tokens")
+        self._memory: Any = _L.llama_get_memory(self._context)
+        self._n_vocab = n_vocab
+        self.sequences = sequences
+        self.cells: int = _L.llama_n_ctx_seq(self._context)
+        self._batch = TokenBatch(BATCH)
+
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int], bool]]) -> int:
+        """Run parts `(sequence, first position, tokens, whether logits are wanted after them)`: 0 is success."""
+        for sequence, position, tokens, _ in parts:
+            if not 0 <= sequence < self.sequences or position + len(tokens) > self.cells:
+                raise LlamaError("a batch that does not fit was made (please report this)")
+        self._batch.fill(parts)
+        code: int = _L.llama_decode(self._context, self._batch.struct)
+        if code == 0:
+            _L.llama_synchronize(self._context)
+        return code
+
+    def logits(self, index: int) -> Logits:
+        """The logits after token `index` of the last batch, a view that the next decode overwrites."""
+        pointer = _L.llama_get_logits_ith(self._context, index)
+        if not pointer:
+            raise LlamaError("llama.cpp has no logits where some were asked for")
+        return np.ctypeslib.as_array(pointer, (self._n_vocab,))
+
+    def trim(self, sequence: int, position: int) -> bool:
+        """Forget a sequence's tokens from `position` on; False where this kind of model cannot."""
+        return bool(_L.llama_memory_seq_rm(self._memory, sequence, position, -1))
+
+    def copy(self, source: int, target: int) -> None:
+        """Make one sequence a copy of another."""
+        _L.llama_memory_seq_rm(self._memory, target, -1, -1)
+        _L.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def abort(self) -> None:
+        """Stop the running decode within milliseconds, and every later one; callable from any thread."""
+        self._flag[0] = b"\x01"
+
+    def close(self) -> None:
+        if self._context:
+            _L.llama_free(self._context)
+            self._context = self._memory = None
