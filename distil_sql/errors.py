@@ -7,6 +7,7 @@ DistilError                   the root; `exit_code` is what the command line ret
 ├── DatabaseError             the database cannot be opened, read or written (exit 1)
 ├── RunError                  a statement failed while running (exit 1)
 ├── ModelError                a model cannot be used at all: wrong key, unknown name, unreadable file (exit 1)
+├── HubError                  the Hub refused an upload, or could not be reached (exit 1)
 └── Interrupted               Ctrl-C or a termination signal (exit 130)
 
 A failed *row* is not an error here: it is NULL with a reason in the ledger (`models.base.CallError` becomes data).
@@ -43,6 +44,10 @@ class RunError(DistilError):
 
 class ModelError(DistilError):
     """A model that can answer nothing: a wrong key, an unknown name, an unreadable file."""
+
+
+class HubError(DistilError):
+    """The Hub refused an upload, or could not be reached."""
 
 
 class Interrupted(DistilError):

@@ -31,8 +31,8 @@ def task(text: str) -> Task:
 
 
 @pytest.fixture(scope="module")
-def untouched() -> duckdb.DuckDBPyConnection:
-    """One connection for all scripts that are refused before anything of them runs."""
+def con() -> duckdb.DuckDBPyConnection:
+    """One connection for all: opening one writes the whole task library."""
     return distil_sql.connect()
 
 
@@ -220,10 +220,8 @@ OK = "CREATE GENERATOR TASK t(x VARCHAR) "
         ("DROP TASK judg", "did you mean 'judge'?"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_with_a_place(
-    text: str, sentence: str, untouched: duckdb.DuckDBPyConnection
-) -> None:
-    said = refused(text, untouched)
+def test_what_cannot_be_is_one_sentence_with_a_place(text: str, sentence: str, con: duckdb.DuckDBPyConnection) -> None:
+    said = refused(text, con)
     assert sentence in said
     assert said.startswith("<script>:")
 
@@ -232,8 +230,7 @@ def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
     return con.execute(query).fetchall()
 
 
-def test_models_are_rows_with_a_version_that_grows_when_something_changes() -> None:
-    con = distil_sql.connect()
+def test_models_are_rows_with_a_version_that_grows_when_something_changes(con: duckdb.DuckDBPyConnection) -> None:
     text = "CREATE {} m (TYPE openai, model 'x', temperature {});"
     for verb, temperature in [
         ("MODEL", 0),
@@ -250,8 +247,7 @@ def test_models_are_rows_with_a_version_that_grows_when_something_changes() -> N
     assert rows(con, query) == []
 
 
-def test_tasks_are_rows_and_functions_and_a_replaced_one_has_the_next_version() -> None:
-    con = distil_sql.connect()
+def test_tasks_are_rows_and_functions_and_a_replaced_one_has_the_next_version(con: duckdb.DuckDBPyConnection) -> None:
     text = "CREATE {} t(x VARCHAR) PROMPT 'Say {{{{ x }}}}{}';"
     for verb, end in [
         ("GENERATOR TASK", ""),
@@ -271,21 +267,19 @@ def test_tasks_are_rows_and_functions_and_a_replaced_one_has_the_next_version() 
         con.execute("SELECT t_prompt('a')")
 
 
-def test_a_task_of_the_library_may_be_made_ones_own() -> None:
-    con = distil_sql.connect()
+def test_a_task_of_the_library_may_be_made_ones_own(con: duckdb.DuckDBPyConnection) -> None:
+    assert rows(con, "SELECT origin FROM distil.tasks WHERE name = 'judge'") == [("built-in",)]
     distil_sql.run("CREATE LABELLER TASK judge(x VARCHAR) PROMPT 'Mine: {{ x }}'", con)
     assert "Mine: a" in rows(con, "SELECT judge_prompt('a')")[0][0]
 
 
-def test_a_task_whose_functions_would_be_anothers_is_refused() -> None:
-    con = distil_sql.connect()
-    distil_sql.run("CREATE GENERATOR TASK t(x VARCHAR) PROMPT '{{ x }}'", con)
-    with pytest.raises(ScriptError, match="'t_n' is already a function of task 't'"):
-        distil_sql.run("CREATE GENERATOR TASK t_n(x VARCHAR) PROMPT '{{ x }}'", con)
+def test_a_task_whose_functions_would_be_anothers_is_refused(con: duckdb.DuckDBPyConnection) -> None:
+    distil_sql.run("CREATE GENERATOR TASK own(x VARCHAR) PROMPT '{{ x }}'", con)
+    with pytest.raises(ScriptError, match="'own_n' is already a function of task 'own'"):
+        distil_sql.run("CREATE GENERATOR TASK own_n(x VARCHAR) PROMPT '{{ x }}'", con)
 
 
-def test_a_pool_holds_models_that_are_no_pools_nor_itself() -> None:
-    con = distil_sql.connect()
+def test_a_pool_holds_models_that_are_no_pools_nor_itself(con: duckdb.DuckDBPyConnection) -> None:
     distil_sql.run("CREATE MODEL a (TYPE openai, model 'x'); CREATE MODEL p (TYPE pool, models [a])", con)
     for script in (
         "CREATE MODEL q (TYPE pool, models [a, p])",

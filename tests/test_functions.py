@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,20 +14,31 @@ import distil_sql
 from tests.fake_server import FakeServer
 
 MODELS = """
-CREATE MODEL generator (TYPE openai, model 'gen', base_url '{url}', temperature 0, price_in 1, price_out 2);
-CREATE MODEL labeller (TYPE openai, model 'lab', base_url '{url}', temperature 0);
+CREATE MODEL generator (TYPE openai, model 'gen{n}', base_url '{url}', temperature 0, price_in 1, price_out 2);
+CREATE MODEL labeller (TYPE openai, model 'lab{n}', base_url '{url}', temperature 0);
 CREATE GENERATOR TASK say(topic VARCHAR) PROMPT 'Say {{{{ topic }}}}';
 CREATE LABELLER TASK grade(text VARCHAR) RETURNS STRUCT(score INTEGER, why VARCHAR) PROMPT 'Grade {{{{ text }}}}';
 """
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def shared() -> duckdb.DuckDBPyConnection:
+    """One connection for a module: opening one writes the whole task library."""
+    con = distil_sql.connect()
+    con.execute("CREATE TABLE topics AS SELECT i AS id, 'topic ' || i AS topic FROM range(6) r(i)")
+    return con
 
 
 @pytest.fixture
-def con(fake_server: FakeServer) -> Iterator[duckdb.DuckDBPyConnection]:
-    con = distil_sql.connect()
-    distil_sql.run(MODELS.format(url=fake_server.base_url), con)
-    con.execute("CREATE TABLE topics AS SELECT i AS id, 'topic ' || i AS topic FROM range(6) r(i)")
-    yield con
-    con.close()
+def con(shared: duckdb.DuckDBPyConnection, fake_server: FakeServer) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The shared connection with models of this test's own, so that nothing in the ledger is an answer yet."""
+    shared.execute("DELETE FROM distil.calls")
+    distil_sql.run(MODELS.format(url=fake_server.base_url, n=next(_numbers)), shared)
+    yield shared
+    tasks = column(shared, "SELECT 'TASK \"' || name || '\"' FROM distil.tasks WHERE origin IS NULL")
+    models = column(shared, "SELECT 'MODEL \"' || name || '\"' FROM distil.models")
+    distil_sql.run(";".join(f"DROP {name}" for name in (*tasks, *models)), shared)
 
 
 def one(con: duckdb.DuckDBPyConnection, query: str) -> Any:
@@ -60,7 +72,9 @@ def test_a_task_gives_a_typed_value(con: duckdb.DuckDBPyConnection, fake_server:
 def test_n_samples_are_a_list_and_its_first_is_the_plain_value(
     con: duckdb.DuckDBPyConnection, fake_server: FakeServer
 ) -> None:
-    define(con, f"CREATE MODEL hot (TYPE openai, model 'h', base_url '{fake_server.base_url}', temperature 1, seed 7)")
+    define(
+        con, f"CREATE MODEL hot (TYPE openai, model 'hot', base_url '{fake_server.base_url}', temperature 1, seed 7)"
+    )
     samples = one(con, "SELECT say_n('a', n := 3, model := 'hot')")
     assert len(set(samples)) == 3
     assert one(con, "SELECT say('a', model := 'hot')") == samples[0]

@@ -9,9 +9,9 @@ import pytest
 
 import distil_sql
 from tests.fake_server import FakeServer
-from tests.test_functions import column, con, define, one, scripted
+from tests.test_functions import column, con, define, one, scripted, shared
 
-__all__ = ["con"]  # the fixture
+__all__ = ["con", "shared"]  # the fixtures
 
 PLACES = [
     ("SELECT id FROM topics WHERE say(topic) LIKE '%topic 3%'", [3]),
@@ -37,9 +37,9 @@ def test_a_task_may_stand_wherever_a_function_may(
 
 
 def test_a_task_may_stand_in_a_view_a_macro_an_update_and_a_prepared_statement(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("CREATE VIEW said AS SELECT id, say(topic) AS x FROM topics")
-    con.execute("CREATE MACRO loud(t) AS upper(say(t))")
-    con.execute("CREATE TABLE copy AS SELECT *, NULL::VARCHAR AS x FROM topics")
+    con.execute("CREATE OR REPLACE VIEW said AS SELECT id, say(topic) AS x FROM topics")
+    con.execute("CREATE OR REPLACE MACRO loud(t) AS upper(say(t))")
+    con.execute("CREATE TEMP TABLE copy AS SELECT *, NULL::VARCHAR AS x FROM topics")
     con.execute("UPDATE copy SET x = say(topic) WHERE id < 2")
     assert column(con, "SELECT x[:17] FROM said WHERE id = 1") == ["echo: Say topic 1"]
     assert one(con, "SELECT loud('a')[:11]") == "ECHO: SAY A"

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "distil_sql"
 ROOMS = [
     "__main__",
     "cli",
+    "export",
     "api",
     "pipeline",
     "status",

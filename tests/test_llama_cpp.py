@@ -25,7 +25,7 @@ from distil_sql.errors import MissingExtra, ModelError, OptionError
 from distil_sql.models.base import CallError, Completion, Message, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, identity, memory
 from distil_sql.models.llama_cpp import batch as batch_module
-from distil_sql.models.llama_cpp import model as model_module
+from distil_sql.models.llama_cpp import shelf as shelf_module
 from distil_sql.models.llama_cpp.api import BATCH, LlamaError, Weights
 from distil_sql.models.llama_cpp.chat import Chat
 from distil_sql.models.llama_cpp.grammar import GrammarError, _between, gbnf
@@ -140,7 +140,9 @@ def slots_with(draw: random.Random, count: int) -> list[Slot]:
         kind = draw.choice(["idle", "reading", "reading", "running", "waiting"])
         if kind != "idle":
             slot.row = row = Row([1] * (len(slot.cells) + draw.choice([1, 2, 3, 40, 41, 511, 600])), 5, ANY, print)
-            row.next = 7 if kind == "running" else None
+            if kind == "running":
+                row.tokens = [*slot.cells, 7]
+                row.start = len(slot.cells)
             slot.waits_for = (slots[0], row) if kind == "waiting" else None
     return slots
 
@@ -160,7 +162,7 @@ def test_no_decode_mixes_what_would_change_an_answer() -> None:
             assert left != 1
             assert len(part.tokens) > 1 or part.slot.unread == 1
         parts = answers(slots, pad_holes=True, pad_lone=True)
-        running = [slot.sequence for slot in slots if slot.row and slot.row.next is not None]
+        running = [slot.sequence for slot in slots if slot.running]
         assert [part.slot.sequence for part in parts if not part.padding] == running
         chosen = [part.slot.sequence for part in parts]
         assert chosen == sorted(set(chosen))
@@ -271,7 +273,7 @@ def test_less_memory_means_fewer_sequences_and_none_is_an_error(small: Path, mon
 
 
 def test_a_model_larger_than_memory_is_not_loaded(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_module, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(shelf_module, "available_bytes", lambda: 1000)
     error = failure(options(small), Request(user("x")))
     assert error.fatal
     assert str(small) in error.message

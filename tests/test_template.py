@@ -159,6 +159,8 @@ def test_loops_lists_structs_and_filters(text: str, values: dict[str, Any], rend
         ("{{ x }} {{ y.z }}", {"x", "y"}),
         ("{% for i in x %}{{ i }} {{ loop.index }}{% endfor %}", {"x"}),
         ("{% set x = 1 %}{{ x }}", set()),
+        ("{% if y %}{% set x = {'a': 1} %}{% if y in x %}{{ x[y] }}{% endif %}{% endif %}", {"y"}),
+        ("{% set a, b = y %}{{ a }}{% set c %}block{% endset %}{{ c }}", {"y"}),
         ("{{ range(3) }} {{ dict(a=1) }}", set()),
         ("{% raw %}{{ x }}{% endraw %}{# {{ y }} #}", set()),
     ],

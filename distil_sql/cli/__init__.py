@@ -19,10 +19,13 @@ from distil_sql.errors import DistilError
 _VERBS = {
     "run": "Run a pipeline: generate and label, resuming where it stopped.",
     "preview": "Show the first rows of each statement, rendered and answered; write nothing.",
+    "plan": "Say what a run would ask, cost and take; make no call.",
     "retry": "Ask failed calls again, and those alone.",
     "status": "Show the latest run, also while it is running.",
     "tasks": "List the tasks, or show one.",
     "models": "List the models.",
+    "export": "Write a table to a file, in a training-set format or as it is.",
+    "push": "Send a table to the Hugging Face Hub, with a card that says how it was made.",
 }
 
 

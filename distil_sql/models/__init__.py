@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from distil_sql.models.base import Model
-from distil_sql.models.options import ModelSpec
+from distil_sql.models.options import PER_CALL, ModelSpec
+
+max_model_memory: int | None = None
+"""Bytes that embedded models may take together; None: what the machine has. Read when one is loaded."""
 
 
 def build(spec: ModelSpec) -> Model:
@@ -34,6 +37,7 @@ def identity(spec: ModelSpec) -> tuple[str, ...]:
         from distil_sql.models.llama_cpp import LlamaOptions
         from distil_sql.models.llama_cpp import identity as llama_identity
 
-        return ("llama_cpp", *llama_identity(LlamaOptions.from_spec(spec)))
+        own = [f"{option}={spec.options[option]!r}" for option in PER_CALL if spec.options.get(option) is not None]
+        return ("llama_cpp", *llama_identity(LlamaOptions.from_spec(spec)), *own)
     extra = spec.options.get("extra")
     return ("openai", spec.base_url, str(spec.options["model"]), spec.structured, repr(extra) if extra else "")

@@ -5,6 +5,7 @@ The order of precedence (call argument > flag > task > model > default) ends her
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,6 +44,14 @@ def _flag(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _biases(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) and _number(bias) for key, bias in value.items())
+
+
 def _names(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
@@ -79,8 +88,18 @@ _RULES: dict[str, _Rule] = {
     "context": (("llama_cpp",), _count, "tokens a sequence"),
     "flash_attention": (("llama_cpp",), _flag, "true or false"),
     "mmap": (("llama_cpp",), _flag, "true or false"),
+    "pooling": (("llama_cpp",), lambda value: value in ("mean", "cls", "last"), "mean, cls or last"),
+    "repeat_penalty": (("llama_cpp",), _positive, "a number above 0 (1: none)"),
+    "presence_penalty": (("llama_cpp",), _number, "a number (0: none)"),
+    "frequency_penalty": (("llama_cpp",), _number, "a number (0: none)"),
+    "logit_bias": (("llama_cpp",), _biases, "a struct of tokens and numbers: {'yes': 2, '1234': -100}"),
+    "logprobs": (("llama_cpp",), _flag, "true or false"),
     "models": (("pool",), _names, "a list of model names: ['a', 'b']"),
 }
+
+
+PER_CALL = ("repeat_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs")
+"""What of a llama_cpp model's options goes with each call: models that differ in these alone run as one."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,8 @@ class ModelSpec:
         for option, value in given.items():
             if option in ("api_key", "key", "token"):
                 raise OptionError(
-                    "keys never stand in a script: put it in an environment variable, say its name in api_key_env"
+                    f"keys never stand in a script, so {option!r} is no option: put the key in an environment variable "
+                    "and say its name in api_key_env"
                 )
             if option not in allowed:
                 raise OptionError(f"unknown option {option!r} for TYPE {kind}{nearest(option, allowed)}")
@@ -179,7 +199,10 @@ class ModelSpec:
                 merged[key] = value
         stop = merged.pop("stop", None)
         stops = [stop] if isinstance(stop, str) else stop
-        return Sampling(stop=tuple(stops) if isinstance(stops, list | tuple) else (), **merged)  # type: ignore[arg-type]
+        own = {key: value for key in PER_CALL if (value := self.options.get(key)) is not None}
+        if isinstance(biases := own.get("logit_bias"), Mapping):
+            own["logit_bias"] = tuple((str(token), float(bias)) for token, bias in biases.items())
+        return Sampling(stop=tuple(stops) if isinstance(stops, list | tuple) else (), **merged, **own)  # type: ignore[arg-type]
 
     @cached_property
     def price(self) -> Price | None:

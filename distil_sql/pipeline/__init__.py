@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -21,6 +22,7 @@ from distil_sql.check import check_script
 from distil_sql.engine import Budget, Policy
 from distil_sql.errors import DatabaseError, DistilError, Interrupted, OptionError
 from distil_sql.pipeline.execute import Executor
+from distil_sql.pipeline.overlay import script_connection
 from distil_sql.script import CreateModel, CreateTask, Drop, Source, Sql, Statement, read_script
 from distil_sql.script.anatomy import is_session, target, transaction_verb
 from distil_sql.session import Session, database_error
@@ -104,7 +106,7 @@ class _Run:
         self.error: BaseException | None = None
         self.finished = False
         self.over = threading.Event()  # not Thread.join: an interrupt inside it marks a living thread as ended
-        self.con = self._connection()
+        self.con = script_connection(session, source)
 
     def in_thread(self, on_progress: Progress | None) -> RunState:
         """Work in a thread; report and listen for Ctrl-C in this one."""
@@ -168,7 +170,7 @@ class _Run:
         lines = [_line(statement) for statement in statements]
         self.journal = journal = Journal.begin(con, self.source.file, script_hash, lines, skip)
         alike = options.overlap and not _session_statements(statements)  # another connection would see the same
-        executor = Executor(session, con, journal, self._connection if alike else None)
+        executor = Executor(session, con, journal, partial(script_connection, session, self.source) if alike else None)
         pairs = list(zip(statements, journal.state.lines, strict=True))
         for (statement, line), following in zip(pairs, [*pairs[1:], None], strict=True):
             if line.state == "skipped":
@@ -185,15 +187,6 @@ class _Run:
             raise
         journal.finish(con, "done")
         self.finished = True
-
-    def _connection(self) -> duckdb.DuckDBPyConnection:
-        """A connection as the script's statements expect it: files beside the script are found from anywhere."""
-        con = self.session.cursor()
-        con.execute("SET python_enable_replacements = false")  # a script reads tables, not the caller's variables
-        if self.source.file != "<script>" and "," not in self.source.file:
-            folder = str(Path(self.source.file).resolve().parent)
-            con.execute("SET file_search_path = '" + folder.replace("'", "''") + "'")
-        return con
 
     def _stop(self, line: Line, error: BaseException) -> None:
         """Record how it ended; the error itself goes on its way even if that cannot be written."""

@@ -107,7 +107,8 @@ class Template:
 
 def _assigned(tree: nodes.Template) -> set[str]:
     """Names that the template sets itself: Jinja calls one undeclared that is set inside an {% if %}."""
-    targets = [node.target for kind in (nodes.Assign, nodes.AssignBlock) for node in tree.find_all(kind)]
+    targets = [node.target for node in tree.find_all(nodes.Assign)]
+    targets += [node.target for node in tree.find_all(nodes.AssignBlock)]
     names = [name for target in targets for name in (target, *target.find_all(nodes.Name))]
     return {name.name for name in names if isinstance(name, nodes.Name)}
 

@@ -10,55 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
-import duckdb
+from distil_sql.task.shape import Shape, closed_object, example, json_schema, shape_of, sketch
 
-from distil_sql.errors import OptionError
-
-_INTEGERS = {
-    "tinyint": (-(2**7), 2**7 - 1),
-    "smallint": (-(2**15), 2**15 - 1),
-    "integer": (-(2**31), 2**31 - 1),
-    "bigint": (-(2**63), 2**63 - 1),
-    "hugeint": (-(2**127), 2**127 - 1),
-    "utinyint": (0, 2**8 - 1),
-    "usmallint": (0, 2**16 - 1),
-    "uinteger": (0, 2**32 - 1),
-    "ubigint": (0, 2**64 - 1),
-    "uhugeint": (0, 2**128 - 1),
-}
-_NUMBERS = ("float", "double", "decimal")
-_FORMATS = {
-    "date": "date",
-    "time": "time",
-    "timestamp": "date-time",
-    "timestamp with time zone": "date-time",
-    "timestamp_s": "date-time",
-    "timestamp_ms": "date-time",
-    "timestamp_ns": "date-time",
-    "uuid": "uuid",
-}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One level of a DuckDB type, as JSON sees it."""
-
-    kind: str  # string, integer, number, boolean, enum, array, object, map, json
-    bounds: tuple[int, int] | None = None
-    format: str | None = None
-    labels: tuple[str, ...] = ()
-    size: int | None = None
-    fields: Mapping[str, Shape] = field(default_factory=dict)
-    item: Shape | None = None
 
 
 class Output:
@@ -66,7 +25,7 @@ class Output:
 
     def __init__(self, returns: str) -> None:
         self.returns = returns
-        self.shape = _shape_of(returns)
+        self.shape = shape_of(returns)
         self.is_text = self.shape.kind == "string" and self.shape.format is None
         self.wrapped = self.shape.kind not in ("object", "map", "json")
 
@@ -75,7 +34,7 @@ class Output:
         """JSON schema with an object at its root; None for text and for JSON of any shape."""
         if self.is_text or self.shape.kind == "json":
             return None
-        return _object({"value": _schema(self.shape)}) if self.wrapped else _schema(self.shape)
+        return closed_object({"value": json_schema(self.shape)}) if self.wrapped else json_schema(self.shape)
 
     @property
     def hint(self) -> str:
@@ -84,8 +43,12 @@ class Output:
             return ""
         if self.shape.kind == "json":
             return "Answer with JSON only."
-        sketch = _sketch(self.shape)
-        return "Answer with JSON only: " + (f'{{"value": {sketch}}}' if self.wrapped else sketch)
+        drawn = sketch(self.shape)
+        return "Answer with JSON only: " + (f'{{"value": {drawn}}}' if self.wrapped else drawn)
+
+    def example(self) -> str:
+        """JSON of this type, for where an answer is pretended."""
+        return json.dumps(example(self.shape), ensure_ascii=False)
 
     def read(self, response: str) -> str:
         """Canonical JSON of this type from a response; raises ValueError with what is wrong."""
@@ -113,107 +76,6 @@ class Output:
 def _canonical(value: Any) -> str:
     """JSON that DuckDB can read: no NaN or Infinity (ValueError), no half of a surrogate pair."""
     return _SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False, allow_nan=False))
-
-
-@lru_cache(maxsize=1)
-def _types() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
-    """A connection to ask about types alone: the process's default one belongs to its user."""
-    return duckdb.connect(), threading.Lock()
-
-
-@lru_cache(maxsize=1024)
-def _shape_of(returns: str) -> Shape:
-    """Kept by type: a library of tasks has few."""
-    con, lock = _types()
-    try:
-        with lock:
-            return _shape(con.sqltype(returns))
-    except duckdb.Error as error:
-        reason = str(error).split("\n", 1)[0]
-        raise OptionError(f"RETURNS {returns} is no DuckDB type: {reason}") from None
-
-
-def _shape(type_: Any) -> Shape:
-    name, kind = str(type_), str(type_.id)
-    if name == "JSON":
-        return Shape("json")
-    if kind in _INTEGERS:
-        return Shape("integer", bounds=_INTEGERS[kind])
-    if kind in _NUMBERS:
-        return Shape("number")
-    if kind == "boolean":
-        return Shape("boolean")
-    if kind == "varchar":
-        return Shape("string")
-    if kind in _FORMATS:
-        return Shape("string", format=_FORMATS[kind])
-    children = dict(type_.children) if kind in ("enum", "list", "array", "struct", "map") else {}
-    if kind == "enum":
-        return Shape("enum", labels=tuple(children["values"]))
-    if kind == "list":
-        return Shape("array", item=_shape(children["child"]))
-    if kind == "array":
-        return Shape("array", item=_shape(children["child"]), size=int(children["size"]))
-    if kind == "struct":
-        return Shape("object", fields={key: _shape(child) for key, child in type_.children})
-    if kind == "map":
-        if _shape(children["key"]).kind not in ("string", "enum"):
-            raise OptionError(f"RETURNS {name}: the keys of a MAP must be VARCHAR, as they are in JSON")
-        return Shape("map", item=_shape(children["value"]))
-    raise OptionError(f"RETURNS {name} is not supported: use scalars, ENUM, LIST, STRUCT, MAP or JSON, or add a PARSE")
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _schema(shape: Shape) -> dict[str, Any]:
-    match shape.kind:
-        case "object":
-            return _object({key: _schema(child) for key, child in shape.fields.items()})
-        case "map":
-            assert shape.item is not None
-            return {"type": "object", "additionalProperties": _schema(shape.item)}
-        case "array":
-            assert shape.item is not None
-            size = {} if shape.size is None else {"minItems": shape.size, "maxItems": shape.size}
-            return {"type": "array", "items": _schema(shape.item), **size}
-        case "enum":
-            return {"type": "string", "enum": list(shape.labels)}
-        case "integer":
-            low, high = shape.bounds or (-(2**63), 2**63 - 1)
-            return {"type": "integer", "minimum": low, "maximum": high}
-        case "string" if shape.format is not None:
-            return {"type": "string", "format": shape.format}
-        case "json":
-            return {}
-        case kind:
-            return {"type": kind}
-
-
-def _sketch(shape: Shape) -> str:
-    match shape.kind:
-        case "object":
-            return "{" + ", ".join(f"{json.dumps(k)}: {_sketch(v)}" for k, v in shape.fields.items()) + "}"
-        case "map":
-            assert shape.item is not None
-            return "{string: " + _sketch(shape.item) + ", ...}"
-        case "array":
-            assert shape.item is not None
-            return f"[{_sketch(shape.item)}, ...]"
-        case "enum":
-            return " | ".join(json.dumps(label, ensure_ascii=False) for label in shape.labels)
-        case "boolean":
-            return "true | false"
-        case "string" if shape.format is not None:
-            return shape.format
-        case kind:
-            return kind
 
 
 def _candidates(response: str) -> Iterator[Any]:

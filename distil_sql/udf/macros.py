@@ -63,9 +63,7 @@ def macro_statements(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
     each = _ANSWERS
     if task.parse or not task.output.is_text:
         each = f"list_transform({_ANSWERS}, lambda distil_answer: {_read(task, 'distil_answer')})"
-    details = _DETAILS.format(
-        call=_ANSWERS, value=_read(task, "distil_answer.readable"), returns=text(task.returns)
-    )
+    details = _DETAILS.format(call=_ANSWERS, value=_read(task, "distil_answer.readable"), returns=text(task.returns))
     bodies = {
         "": ("model := NULL, sample := 0", _row(task, f"distil_response({first}, 1{values})", each) + "[1]"),
         "_n": (
@@ -82,15 +80,20 @@ def macro_statements(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
         ),
     }
     statements = []
-    if task.parse:  # a macro, because its parameters may be named in lambdas without being lambdas themselves
-        inputs = ", ".join(name(a.name) for a in task.parse_inputs)
-        inputs = f"response, {inputs}" if inputs else "response"
-        statements.append(f"CREATE OR REPLACE MACRO main.{_parser(task)}({inputs}) AS {parse_expression(task)}")
+    parser = ""
+    if task.parse:  # a macro of its own: so its arguments have names in the lambdas without a level of lambdas for each
+        inputs = ", ".join(["response", *(name(a.name) for a in task.parse_inputs)])
+        parser = f"CREATE OR REPLACE MACRO main.{_parser(task)}({inputs}) AS "
+        statements.append(
+            f"{parser}NULL::{task.returns}"
+        )  # for now: whatever calls it would bind all of it, every time
     for suffix, (own, body) in bodies.items():
         function = name(task.name + suffix)
         parameters = f"{named}, {own}".removeprefix(", ")
         statements.append(f"CREATE OR REPLACE MACRO main.{function}({parameters}) AS {body}")
         statements.append(f"COMMENT ON MACRO main.{function} IS {text(f'{MARK} {task.name}')}")
+    if parser:
+        statements.append(parser + parse_expression(task))
     return statements
 
 

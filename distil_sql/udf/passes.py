@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from distil_sql.engine import Tally
+from distil_sql.engine import Call, Tally
 
 
 class Mode(Enum):
-    """DEMAND asks and answers NULL at once; REPLAY refuses; BLOCKING asks and waits."""
+    """DEMAND asks and answers NULL at once; REPLAY refuses; BLOCKING asks and waits; PLAN counts and pretends."""
 
     DEMAND = "demand"
     REPLAY = "replay"
     BLOCKING = "blocking"
+    PLAN = "plan"
 
 
 class Missing(Exception):
@@ -31,4 +33,5 @@ class Pass:
     counts_hits: bool = True
     error: BaseException | None = None
     keys: list[str] | None = None  # a list collects the keys of every call the pass needs
+    plan: Callable[[Call], str] | None = None  # PLAN: is told of each call that a run would make, gives a stand-in
     token: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -172,9 +172,10 @@ CREATE OR REPLACE MACRO distil_shown(items, seed) AS
 -- The labels of a list, which are in the order shown, in the list's own order: as many as it has items, NULL where an
 -- item is NULL or got no label. NULL where none got one.
 CREATE OR REPLACE MACRO distil_placed(labels, items, shuffle, seed) AS
-    list_filter([list_transform(
-            list_select(labels, CASE WHEN shuffle THEN list_grade_up(distil_shown(items, seed)) ELSE range(1, len(items) + 1) END),
-            lambda distil_it, distil_i: CASE WHEN items[distil_i] IS NOT NULL THEN distil_it END)],
+    list_filter(list_transform([labels], lambda distil_found: list_transform(items, lambda distil_it, distil_i: CASE
+            WHEN distil_it IS NULL THEN NULL
+            WHEN shuffle THEN distil_found[list_position(distil_shown(items, seed), distil_i)]
+            ELSE distil_found[distil_i] END)),
         lambda distil_all: list_count(distil_all) > 0)[1];
 
 -- What evolution gave: NULL where it is the old instruction, or speaks of the rewriting itself, or declines.

@@ -17,11 +17,11 @@ CREATE OR REPLACE MACRO draw_principle(key, weights := NULL, seed := 0) AS
         lambda distil_draw: distil_draw.names[len(list_filter(range(1, len(distil_draw.points) + 1),
             lambda distil_i: list_sum(distil_draw.points[:distil_i]) <= distil_draw.at * list_sum(distil_draw.points))) + 1])[1];
 
--- The principle of the row at a position (from 1): every five rows that follow each other have each principle once, in
+-- The principle of the row at a place (from 1): every five rows that follow each other have each principle once, in
 -- an order drawn for them.
-CREATE OR REPLACE MACRO balanced_principle(position, seed := 0) AS
+CREATE OR REPLACE MACRO balanced_principle(place, seed := 0) AS
     list_sort(list_transform(principles(), lambda distil_it:
-        [md5('principles:' || seed || ':' || ((position - 1) // 5) || ':' || distil_it), distil_it]))[((position - 1) % 5 + 1)::INTEGER][2];
+        [md5('principles:' || seed || ':' || ((place - 1) // 5) || ':' || distil_it), distil_it]))[((place - 1) % 5 + 1)::INTEGER][2];
 
 -- A table with a column `principle`: balanced over its rows, or with weights drawn by each row's own text.
 CREATE OR REPLACE MACRO with_principles(tbl, weights := NULL, seed := 0) AS TABLE

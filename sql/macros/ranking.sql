@@ -4,8 +4,8 @@
 --   FROM bradley_terry(duels, model_a, model_b, verdict);
 --   FROM elo(duels, model_a, model_b, verdict, k := 32);
 --
--- `winner` is 'a' or 'b' (in any case; also 'A>B' …: see `distil_points`), the name of the one that won, or 'tie', which counts as half a
--- win for each. Rows without a winner, and comparisons of one with itself, are left out.
+-- `winner` is 'a' or 'b' (in any case; also 'A>B', 1, 'first', 'left', TRUE and so on), the name of the one that won, or
+-- 'tie', which is half a win for each. Rows without a winner, and comparisons of one with itself, are left out.
 
 CREATE OR REPLACE MACRO distil_points(a, b, winner) AS CASE
     WHEN winner IS NULL OR a IS NULL OR b IS NULL OR a::VARCHAR = b::VARCHAR THEN NULL
@@ -66,7 +66,7 @@ CREATE OR REPLACE MACRO bradley_terry(tbl, a, b, winner, prior := 0.1, iteration
     SELECT s.player, s.strength, 1000 + 400 * log10(greatest(s.strength, 1e-12)) AS rating
     FROM distil_steps s WHERE s.step = iterations ORDER BY s.strength DESC, s.player;
 
--- Elo (1978): ratings after the last comparison, in the order of `sequence` (default: of the rows).
+-- Elo (1978): ratings after the last comparison, taken in the order of the rows.
 CREATE OR REPLACE MACRO elo(tbl, a, b, winner, k := 32, start := 1000) AS TABLE
     WITH distil_played AS MATERIALIZED (
         SELECT g.one, g.two, g.points, g.place FROM distil_games(tbl, a, b, winner) g

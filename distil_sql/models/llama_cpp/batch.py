@@ -11,7 +11,7 @@ slower besides.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
@@ -39,8 +39,8 @@ MEMORY_SHARE = 0.8
 class Batch:
     """The rows of one model. `abort()` may be called from another thread; the running step then ends at once."""
 
-    def __init__(self, weights: Weights, options: LlamaOptions) -> None:
-        self._weights, self._options = weights, options
+    def __init__(self, weights: Weights, options: LlamaOptions, room: Callable[[], int | None] = lambda: None) -> None:
+        self._weights, self._options, self._room = weights, options, room
         self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
         flash = options.flash_attention
         self._flash = options.gpu_layers != 0 if flash is None else flash
@@ -52,6 +52,15 @@ class Batch:
     @property
     def busy(self) -> bool:
         return bool(self._waiting) or any(slot.row for slot in self._slots)
+
+    @property
+    def context_bytes(self) -> int:
+        """About what the context takes."""
+        context = self._context
+        if context is None:
+            return 0
+        scores = 0 if self._flash else self._weights.score_bytes(context.cells)
+        return context.cells * context.sequences * self._weights.cell_bytes() + scores
 
     def submit(self, row: Row) -> None:
         """Queue a row; one whose prompt is too long ends here, one whose answer might be is cut to what fits."""
@@ -148,10 +157,11 @@ class Batch:
             self._context.abort()
 
     def _sequences(self, cells: int, wanted: int) -> int:
-        memory = available_bytes()
-        if memory is None:
+        memory, allowed = available_bytes(), self._room()
+        found = [size for size in (memory and int(memory * MEMORY_SHARE), allowed) if size is not None]
+        if not found:
             return wanted
-        free = int(memory * MEMORY_SHARE) - (0 if self._flash else self._weights.score_bytes(cells))
+        free = min(found) - (0 if self._flash else self._weights.score_bytes(cells))
         return max(0, min(wanted, free // (cells * self._weights.cell_bytes())))
 
     def _place(self, row: Row, idle: Sequence[Slot]) -> None:

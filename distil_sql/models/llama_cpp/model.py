@@ -1,63 +1,58 @@
-"""`LlamaModel`: requests from any event loop, answered by one thread that owns the weights and the batch.
+"""`LlamaModel`: requests from any event loop, answered by one thread that owns a batch.
 
-The file is loaded with the first request. Futures are resolved in their own loop; a cancelled call frees its row, and
-`close` stops a running decode within milliseconds.
+The file is loaded with the first request, and let go when another model needs the memory and this one has nothing to
+do. Futures are resolved in their own loop; a cancelled call frees its row, and `close` stops a running decode within
+milliseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import codecs
 import contextlib
-import json
 import os
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from distil_sql.errors import DistilError
 from distil_sql.models.base import CallError, Completion, Request
-from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
-from distil_sql.models.llama_cpp.header import read_header
-from distil_sql.models.llama_cpp.memory import available_bytes
-from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, is_template, local_file
-from distil_sql.prompt import formats
+from distil_sql.models.llama_cpp.options import LlamaOptions
+from distil_sql.models.llama_cpp.shelf import SHELF
 
 if TYPE_CHECKING:
-    from distil_sql.models.llama_cpp.api import Grammar, Weights
-    from distil_sql.models.llama_cpp.batch import Batch
-    from distil_sql.models.llama_cpp.chat import Chat
+    from distil_sql.models.llama_cpp.loaded import Loaded
     from distil_sql.models.llama_cpp.rows import Row
 
 
 @dataclass(eq=False)
 class _Call:
-    """A request on its way through the owner thread; exactly one of `answer` and `fail` resolves it."""
+    """A request, or texts to embed, on its way through the owner thread; `resolve` ends it."""
 
-    request: Request
+    asked: Request | Sequence[str]
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Completion]
+    future: asyncio.Future[Any]
     row: Row | None = None
     cancelled: bool = False
 
-    def answer(self, completion: Completion) -> None:
-        self._resolve(lambda: None if self.future.done() else self.future.set_result(completion))
+    def resolve(self, result: Any) -> None:
+        """Give the caller a result, or raise a `CallError` there."""
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self._resolve, result)
 
-    def fail(self, error: CallError) -> None:
-        self._resolve(lambda: None if self.future.done() else self.future.set_exception(replace(error)))
+    def _resolve(self, result: Any) -> None:
+        if not self.future.done():
+            if isinstance(result, CallError):
+                self.future.set_exception(replace(result))
+            else:
+                self.future.set_result(result)
 
     def cancel(self) -> None:
         self.cancelled = True
         if self.row is not None:
             self.row.cancelled = True
-
-    def _resolve(self, action: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-            self.loop.call_soon_threadsafe(action)
 
 
 class LlamaModel:
@@ -66,24 +61,49 @@ class LlamaModel:
     def __init__(self, options: LlamaOptions) -> None:
         self.options = options
         self.concurrency = options.concurrency
+        self.closing = False
         self._inbox: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
-        self._closing = False
-        self._engine: _Engine | None = None
+        self._loaded: Loaded | None = None
         self._failure: CallError | None = None
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request; raises `CallError`."""
+        completion: Completion = await self._ask(request)
+        return completion
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """A vector of length 1 for each text, pooled as the option `pooling` says; raises `CallError`."""
+        vectors: list[list[float]] = await self._ask(list(texts))
+        return vectors
+
+    async def close(self) -> None:
+        """Stop what runs and free everything; idempotent."""
+        if self._stop():
+            assert self._thread is not None
+            await asyncio.to_thread(self._thread.join)
+
+    @property
+    def context_bytes(self) -> int:
+        """What of the memory is not weights."""
+        loaded = self._loaded
+        return loaded.batch.context_bytes if loaded else 0
+
+    def wanted(self) -> None:
+        """Another model waits for memory."""
+        self._inbox.put(None)
+
+    async def _ask(self, asked: Request | Sequence[str]) -> Any:
         if os.getpid() != self._pid:
             raise CallError(
                 "invalid_request", "an embedded model does not survive a fork: start processes with spawn", fatal=True
             )
         loop = asyncio.get_running_loop()
-        call = _Call(request, loop, loop.create_future())
+        call = _Call(asked, loop, loop.create_future())
         with self._lock:
-            if self._closing:
+            if self.closing:
                 raise CallError("server", "the model has been closed")
             if self._thread is None:
                 self._start()
@@ -92,12 +112,6 @@ class LlamaModel:
             return await call.future
         finally:
             call.cancel()
-
-    async def close(self) -> None:
-        """Stop what runs and free everything; idempotent."""
-        if self._stop():
-            assert self._thread is not None
-            await asyncio.to_thread(self._thread.join)
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._serve, name=f"llama_cpp {self.options.path}", daemon=True)
@@ -109,11 +123,11 @@ class LlamaModel:
         if os.getpid() != self._pid:
             return False  # a forked child has neither the thread nor, perhaps, a free lock
         with self._lock:
-            self._closing = True
+            self.closing = True
             if self._thread is None:
                 return False
-            if self._engine is not None:
-                self._engine.batch.abort()
+            if (loaded := self._loaded) is not None:
+                loaded.batch.abort()
             self._inbox.put(None)
         return True
 
@@ -121,133 +135,69 @@ class LlamaModel:
 
     def _serve(self) -> None:
         try:
-            self._engine = _Engine(self.options)
-            while not self._closing:
-                self._take_calls(self._engine)
-                self._engine.batch.step()
+            while not self.closing:
+                call = self._inbox.get()
+                if call is not None:
+                    self._work(call)
         except CallError as error:
             self._failure = error
         except Exception as error:  # a fault of ours must not leave callers waiting
             self._failure = CallError("server", f"the embedded model failed: {error!r}", fatal=True)
-        engine = self._engine
-        if engine is not None:
-            engine.close(self._failure)
         self._turn_away()
 
-    def _take_calls(self, engine: _Engine) -> None:
-        """Submit what has come in; wait where there is nothing else to do."""
-        while not engine.batch.busy or not self._inbox.empty():
+    def _work(self, first: _Call) -> None:
+        """Load, answer, and stay for as long as nobody else needs the memory."""
+        failure = CallError("server", "the model was closed before it answered")
+        try:
+            copy = SHELF.take(self.options, self)
+            from distil_sql.models.llama_cpp.loaded import Loaded
+
+            loaded = self._loaded = Loaded(self.options, copy.weights, copy.head, lambda: SHELF.room(self))
+            self._hand_in(first, loaded)
+            while not self.closing and (loaded.batch.busy or not SHELF.crowded):
+                self._take_calls(loaded)
+                loaded.batch.step()
+        except CallError as error:
+            failure = error
+            raise
+        except Exception as error:
+            failure = CallError("server", f"the embedded model failed: {error!r}", fatal=True)
+            raise
+        finally:
+            if self._loaded is not None:
+                self._loaded.close(failure)
+                self._loaded = None
+            SHELF.give_back(self)
+            first.resolve(failure)  # where it has not been answered
+
+    def _take_calls(self, loaded: Loaded) -> None:
+        """Hand in what has come; wait where there is nothing else to do."""
+        while not loaded.batch.busy or not self._inbox.empty():
             call = self._inbox.get()
             if call is None:
                 return
-            engine.submit(call)
+            self._hand_in(call, loaded)
+
+    def _hand_in(self, call: _Call, loaded: Loaded) -> None:
+        if call.cancelled:
+            return
+        if isinstance(call.asked, Request):
+            call.row = loaded.submit(call.asked, call.resolve)
+            if call.row is not None:
+                call.row.cancelled = call.cancelled  # it may have been meanwhile
+            return
+        try:
+            call.resolve(loaded.embed(call.asked))
+        except CallError as error:
+            call.resolve(error)
 
     def _turn_away(self) -> None:
         """Answer everyone, until the model is closed, with the reason why it cannot."""
         failure = self._failure or CallError("server", "the model was closed before it answered")
-        while not (self._closing and self._inbox.empty()):
+        while not (self.closing and self._inbox.empty()):
             call = self._inbox.get()
             if call is not None:
-                call.fail(failure)
-
-
-class _Engine:
-    """What the owner thread owns: weights, chat template, grammars and the batch."""
-
-    def __init__(self, options: LlamaOptions) -> None:
-        from distil_sql.models.llama_cpp import api, batch, chat
-
-        self.name = options.path
-        try:
-            path = local_file(options, download=True)
-            assert path is not None
-            head = read_header(path)
-            check_header(path, head, options)
-        except DistilError as error:
-            raise CallError("invalid_request", str(error), fatal=True) from error
-        size, free = os.path.getsize(path), available_bytes()
-        if options.gpu_layers == 0 and free is not None and size > free:
-            sizes = f"{size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
-            raise CallError("invalid_request", f"the model file {path} has {sizes}", fatal=True)
-        try:
-            self.weights: Weights = api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap)
-        except api.LlamaError as error:
-            raise CallError("invalid_request", f"the model file {path}: {error}", fatal=True) from error
-        if not self.weights.has_decoder:
-            self.weights.close()
-            raise CallError("invalid_request", f"the model file {path} is not of a chat model", fatal=True)
-        self.chat: Chat = chat.Chat(self.weights, _template(options, str(head.get("tokenizer.chat_template"))))
-        self.batch: Batch = batch.Batch(self.weights, options)
-        self._grammars: dict[str, Grammar] = {}
-
-    def submit(self, call: _Call) -> None:
-        """Make a row of a call; one that cannot be is answered at once."""
-        from distil_sql.models.llama_cpp.api import LlamaError
-
-        try:
-            if not call.cancelled:
-                call.row = self._row(call)
-                call.row.cancelled = call.cancelled  # it may have been meanwhile
-                self.batch.submit(call.row)
-        except CallError as error:
-            call.fail(error)
-        except (LlamaError, GrammarError, UnicodeError) as error:
-            call.fail(CallError("invalid_request", f"the model {self.name}: {error}"))
-
-    def close(self, failure: CallError | None) -> None:
-        self.batch.close(failure)
-        for grammar in self._grammars.values():
-            grammar.close()
-        self.weights.close()
-
-    def _row(self, call: _Call) -> Row:
-        from distil_sql.models.llama_cpp.rows import Row
-        from distil_sql.models.llama_cpp.sampling import MAX_TOKENS, Sampler
-
-        request = call.request
-        limit = MAX_TOKENS if request.sampling.max_tokens is None else request.sampling.max_tokens
-        if limit < 1:
-            raise CallError("invalid_request", f"max_tokens {limit} cannot be: use 1 or more")
-        tokens = self.chat.tokens(request.messages)
-        if not tokens:
-            raise CallError("invalid_request", "the prompt is empty")
-        return Row(
-            tokens=tokens,
-            max_tokens=limit,
-            sampler=Sampler(request.sampling, request.sample, tokens),
-            done=lambda row: self._done(call, row),
-            grammar=None if request.schema is None else self._grammar(request.schema),
-            stop=tuple(text.encode() for text in request.sampling.stop if text),
-        )
-
-    def _grammar(self, schema: Mapping[str, Any]) -> Grammar:
-        key = json.dumps(schema)
-        if key not in self._grammars:
-            self._grammars[key] = self.weights.grammar(gbnf(schema))
-        return self._grammars[key].clone()
-
-    def _done(self, call: _Call, row: Row) -> None:
-        if row.error is not None:
-            call.fail(row.error)
-            return
-        text = codecs.getincrementaldecoder("utf-8")("replace").decode(bytes(row.answer))  # not a character's half
-        if self.weights.leading_space and row.grammar is None:
-            text = text.removeprefix(" ")
-        call.answer(
-            Completion(
-                text=text,
-                finish_reason=row.finish,
-                input_tokens=len(row.tokens),
-                output_tokens=row.generated,
-                cached_tokens=row.cached,
-            )
-        )
-
-
-def _template(options: LlamaOptions, own: str) -> str:
-    if options.prompt_format is None:
-        return own
-    return options.prompt_format if is_template(options.prompt_format) else formats.template(options.prompt_format)
+                call.resolve(failure)
 
 
 _LIVE: weakref.WeakSet[LlamaModel] = weakref.WeakSet()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ class LlamaOptions:
     context: most tokens of one prompt with its answer; None is as many as the prompts need and memory has.
     flash_attention: None is on a GPU only; on a CPU it is slower, and makes answers depend on what else is running.
     prompt_format: a name of `distil_sql.prompt.formats` or a Jinja chat template; None is the file's own template.
+    pooling: how embeddings are made of a text's tokens: mean, cls or last; None is the file's own way, else mean.
     """
 
     path: str
@@ -42,6 +44,7 @@ class LlamaOptions:
     prompt_format: str | None = None
     flash_attention: bool | None = None
     mmap: bool = True
+    pooling: str | None = None
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> LlamaOptions:
@@ -61,6 +64,8 @@ class LlamaOptions:
             raise OptionError(f"gpu_layers {self.gpu_layers} cannot be: use 0 or more, or -1 for all layers")
         if self.context is not None and self.context < 16:
             raise OptionError(f"context {self.context} cannot be: use 16 tokens or more")
+        if self.pooling not in (None, "mean", "cls", "last"):
+            raise OptionError(f"pooling {self.pooling!r} cannot be: use mean, cls or last")
         if self.prompt_format is not None and not is_template(self.prompt_format):
             formats.template(self.prompt_format)
 
@@ -100,11 +105,14 @@ def local_file(options: LlamaOptions, *, download: bool) -> str | None:
         raise ModelError(f"{options.path} cannot be downloaded: {error}") from error
 
 
-def check(options: LlamaOptions) -> None:
-    """Raise `ModelError` where no call can succeed; a file that is yet to be downloaded is taken on trust."""
+def check(options: LlamaOptions, *, chat: bool = True) -> None:
+    """Raise `ModelError` where no call can succeed; a file that is yet to be downloaded is taken on trust.
+
+    `chat`: whether it is to answer messages, and not only to embed texts.
+    """
     path = local_file(options, download=False)
     if path is not None:
-        check_header(path, read_header(path), options)
+        check_header(path, read_header(path), options, chat=chat)
 
 
 def identity(options: LlamaOptions) -> tuple[str, ...]:
@@ -135,10 +143,10 @@ def _fingerprint(path: str, size: int, _modified: int) -> str:
     return digest.hexdigest()
 
 
-def check_header(path: str, head: dict[str, Value], options: LlamaOptions) -> None:
+def check_header(path: str, head: Mapping[str, Value], options: LlamaOptions, *, chat: bool = True) -> None:
     """The same for a header that has been read."""
     if "general.architecture" not in head or head.get("tokenizer.ggml.model", "no_vocab") == "no_vocab":
         raise ModelError(f"the model file {path} has no vocabulary: it is not a language model")
-    if options.prompt_format is None and not head.get("tokenizer.chat_template"):
+    if chat and options.prompt_format is None and not head.get("tokenizer.chat_template"):
         names = ", ".join(name for name in formats.FORMATS if name != "openai")
         raise ModelError(f"the model file {path} has no chat template: give the model a prompt_format, one of {names}")

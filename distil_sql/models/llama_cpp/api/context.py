@@ -38,6 +38,9 @@ class Context:
         if not self._context:
             raise LlamaError(f"no memory for {sequences} sequences of {cells} tokens")
         self._memory: Any = _L.llama_get_memory(self._context)
+        if not self._memory:
+            self.close()
+            raise LlamaError("it is not a chat model: it keeps nothing of what it has read")
         self._n_vocab = n_vocab
         self.sequences = sequences
         self.cells: int = _L.llama_n_ctx_seq(self._context)

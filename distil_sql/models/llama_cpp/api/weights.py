@@ -99,13 +99,13 @@ class Weights:
             return ""
         return str(_L.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
 
-    def tokenize(self, text: str) -> list[int]:
-        """Plain text to tokens: no control token comes of it, and no beginning of sequence is added."""
+    def tokenize(self, text: str, *, whole: bool = False) -> list[int]:
+        """Plain text to tokens: no control token comes of it; `whole` adds those around a text on its own."""
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         while True:
             buffer = (_L.llama_token * room)()
-            count = _L.llama_tokenize(self._vocab, data, len(data), buffer, room, False, False)
+            count = _L.llama_tokenize(self._vocab, data, len(data), buffer, room, whole, False)
             if count >= 0:
                 return buffer[:count]  # type: ignore[no-any-return]
             if -count <= room:

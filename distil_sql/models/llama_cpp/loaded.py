@@ -1,0 +1,187 @@
+"""A model in memory: requests become rows of its batch, texts become vectors. Belongs to one thread."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from distil_sql.errors import DistilError
+from distil_sql.models.base import CallError, Completion, Request, Sampling
+from distil_sql.models.llama_cpp.api import Embedder, LlamaError, Weights
+from distil_sql.models.llama_cpp.batch import Batch
+from distil_sql.models.llama_cpp.chat import Chat
+from distil_sql.models.llama_cpp.constraint import Form, Spelling
+from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
+from distil_sql.models.llama_cpp.header import Value
+from distil_sql.models.llama_cpp.labels import Labels, Reading, closed_set
+from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, is_template, processors
+from distil_sql.models.llama_cpp.rows import Row
+from distil_sql.models.llama_cpp.sampling import MAX_TOKENS, Sampler
+from distil_sql.prompt import formats
+
+Done = Callable[[Completion | CallError], None]
+
+
+class Loaded:
+    """Weights with everything that is made of them; `submit` requests, and `batch.step()` while `batch.busy`."""
+
+    def __init__(
+        self, options: LlamaOptions, weights: Weights, head: Mapping[str, Value], room: Callable[[], int | None]
+    ) -> None:
+        self._options, self.weights, self._head = options, weights, head
+        self.batch = Batch(weights, options, room)
+        self._forms: dict[str, Form] = {}
+        self._labels: dict[str, Labels | None] = {}
+        self._embedder: Embedder | None = None
+
+    @cached_property
+    def _chat(self) -> Chat:
+        if not self.weights.has_decoder:
+            raise CallError(
+                "invalid_request", f"the model file {self._options.path} is not of a chat model", fatal=True
+            )
+        try:
+            check_header(self._options.path, self._head, self._options)
+        except DistilError as error:
+            raise CallError("invalid_request", str(error), fatal=True) from error
+        return Chat(self.weights, _template(self._options, str(self._head.get("tokenizer.chat_template"))))
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        return Spelling(self.weights)
+
+    def submit(self, request: Request, done: Done) -> Row | None:
+        """Make a row of a request; one that cannot be is answered at once."""
+        try:
+            row = self._row(request, done)
+        except CallError as error:
+            done(error)
+        except (LlamaError, GrammarError, UnicodeError) as error:
+            done(CallError("invalid_request", f"the model {self._options.path}: {error}"))
+        else:
+            self.batch.submit(row)
+            return row
+        return None
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """A vector of length 1 for each text; raises `CallError`."""
+        limit = self.batch.limit
+        tokens = [self.weights.tokenize(text, whole=True) for text in texts]
+        for number, found in enumerate(tokens):
+            if not 0 < len(found) <= limit:
+                said = f"text {number} has {len(found)} tokens, and the model takes 1 to {limit}"
+                raise CallError("context_length", said)
+        try:
+            return self._embed(tokens)
+        except LlamaError as error:
+            raise CallError("server", f"the model {self._options.path}: {error}") from error
+
+    def close(self, failure: CallError | None = None) -> None:
+        """Free all but the weights, which others may use; rows still here end with `failure`."""
+        self.batch.close(failure)
+        for form in self._forms.values():
+            form.close()
+        if self._embedder is not None:
+            self._embedder.close()
+
+    def _embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        longest = max(map(len, texts), default=0)
+        if self._embedder is None or longest > self._embedder.size:
+            if self._embedder is not None:
+                self._embedder.close()
+                self._embedder = None
+            self._embedder = self.weights.embedder(
+                sequences=self._options.concurrency,
+                cells=-(-longest // 256) * 256,
+                threads=self._options.threads or processors(),
+                pooling=self._options.pooling,
+            )
+        vectors: dict[int, list[float]] = {}
+        waiting = sorted(range(len(texts)), key=lambda number: len(texts[number]), reverse=True)
+        while waiting:
+            taken, room = list[int](), self._embedder.size
+            for number in waiting:
+                if len(texts[number]) <= room and len(taken) < self._embedder.sequences:
+                    taken.append(number)
+                    room -= len(texts[number])
+            waiting = [number for number in waiting if number not in set(taken)]
+            for number, vector in zip(taken, self._embedder.embed([texts[n] for n in taken]), strict=True):
+                vectors[number] = vector.tolist()
+        return [vectors[number] for number in range(len(texts))]
+
+    def _row(self, request: Request, done: Done) -> Row:
+        sampling = request.sampling
+        limit = MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens
+        if limit < 1:
+            raise CallError("invalid_request", f"max_tokens {limit} cannot be: use 1 or more")
+        tokens = self._chat.tokens(request.messages)
+        if not tokens:
+            raise CallError("invalid_request", "the prompt is empty")
+        labels = None if request.schema is None or sampling.stop else self._closed(request.schema)
+        if labels is not None and len(tokens) + labels.longest > self.batch.limit:
+            labels = None  # the batch says what is too long
+        return Row(
+            tokens=tokens,
+            max_tokens=labels.longest if labels else limit,  # a label is not written out, and so never cut
+            sampler=Sampler(sampling, request.sample, tokens, self._bias(sampling)),
+            done=lambda row: done(row.error or self._completion(row)),
+            grammar=None if request.schema is None or labels else self._form(request.schema).begin(),
+            reading=Reading(labels) if labels else None,
+            stop=tuple(text.encode() for text in sampling.stop if text),
+            logprobs=[] if sampling.logprobs else None,
+        )
+
+    def _form(self, schema: Mapping[str, Any]) -> Form:
+        key = json.dumps(schema)
+        if key not in self._forms:
+            self._forms[key] = Form(self.weights, self._spelling, gbnf(schema))
+        return self._forms[key]
+
+    def _closed(self, schema: Mapping[str, Any]) -> Labels | None:
+        """The labels of a closed set; None where the schema is of another kind, or they cannot be told apart."""
+        if not self.weights.trimmable:
+            return None  # nothing can be read twice
+        key = json.dumps(schema)
+        if key not in self._labels:
+            found = closed_set(schema)
+            labels = Labels(self._spelling.tokens, *found) if found else None
+            self._labels[key] = labels if labels and labels.usable else None
+        return self._labels[key]
+
+    def _bias(self, sampling: Sampling) -> dict[int, float]:
+        """logit_bias by token."""
+        found: dict[int, float] = {}
+        for text, bias in sampling.logit_bias:
+            tokens = [int(text)] if text.isdecimal() else self.weights.tokenize(text)
+            if len(tokens) != 1 or not 0 <= tokens[0] < self.weights.n_vocab:
+                said = f"is {len(tokens)} tokens" if len(tokens) != 1 else "is none of its tokens"
+                raise CallError(
+                    "invalid_request", f"logit_bias {text!r} {said} of the model {self._options.path}: name one token"
+                )
+            found[tokens[0]] = bias
+        return found
+
+    def _completion(self, row: Row) -> Completion:
+        text = codecs.getincrementaldecoder("utf-8")("replace").decode(bytes(row.answer))  # not a character's half
+        if self.weights.leading_space and row.grammar is None and row.reading is None:
+            text = text.removeprefix(" ")
+        return Completion(
+            text=text,
+            finish_reason=row.finish,
+            input_tokens=row.prompt,
+            output_tokens=row.generated,
+            cached_tokens=min(row.cached, row.prompt),
+            probabilities=row.reading.probabilities() if row.reading else None,
+            logprobs=None
+            if row.logprobs is None
+            else [(self.weights.piece(token).decode("utf-8", "replace"), score) for token, score in row.logprobs],
+        )
+
+
+def _template(options: LlamaOptions, own: str) -> str:
+    if options.prompt_format is None:
+        return own
+    return options.prompt_format if is_template(options.prompt_format) else formats.template(options.prompt_format)

@@ -1,0 +1,139 @@
+"""The weights in this process's memory: loaded when first needed, shared by the models of one file, freed in turns.
+
+A model that needs memory others hold waits until one of them has nothing to do; that one then frees its own, and loads
+again with its next call. How much there is: `models.max_model_memory`, else what the machine has.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from distil_sql import models
+from distil_sql.errors import DistilError
+from distil_sql.models.base import CallError
+from distil_sql.models.llama_cpp.header import Value, read_header
+from distil_sql.models.llama_cpp.memory import available_bytes
+from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, local_file
+
+if TYPE_CHECKING:
+    from distil_sql.models.llama_cpp.api import Weights
+
+_TICK_S = 1.0
+
+
+class User(Protocol):
+    """A model that holds weights."""
+
+    closing: bool
+
+    @property
+    def context_bytes(self) -> int:
+        """What it takes beside the weights."""
+        ...
+
+    def wanted(self) -> None:
+        """Somebody waits for memory: give it back when there is nothing to do. Called from another thread."""
+        ...
+
+
+@dataclass(eq=False)
+class Copy:
+    """One file's weights in memory."""
+
+    weights: Weights
+    head: Mapping[str, Value]
+    size: int
+    users: set[User] = field(default_factory=set)
+
+
+_Key = tuple[str, int, int, int, bool]
+
+
+class Shelf:
+    """All copies of one process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._copies: dict[_Key, Copy] = {}
+        self._waiting = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a model waits for memory."""
+        return self._waiting > 0
+
+    def take(self, options: LlamaOptions, user: User) -> Copy:
+        """The weights of a model, loaded if nobody has; waits for memory. Raises `CallError`."""
+        try:
+            path = local_file(options, download=True)
+            assert path is not None
+            head = read_header(path)
+            check_header(path, head, options, chat=False)
+        except DistilError as error:
+            raise CallError("invalid_request", str(error), fatal=True) from error
+        found = os.stat(path)
+        key = (os.path.realpath(path), found.st_size, found.st_mtime_ns, options.gpu_layers, options.mmap)
+        with self._changed:
+            self._waiting += 1
+            try:
+                while key not in self._copies and (lacking := self._lacking(path, found.st_size, options)):
+                    others = [other for copy in self._copies.values() for other in copy.users]
+                    if not others:
+                        raise CallError("invalid_request", lacking, fatal=True)
+                    for other in others:
+                        other.wanted()
+                    self._changed.wait(_TICK_S)
+                    if user.closing:
+                        raise CallError("server", "the model was closed before it answered")
+                if key not in self._copies:
+                    self._copies[key] = self._load(path, head, found.st_size, options)
+            finally:
+                self._waiting -= 1
+            self._copies[key].users.add(user)
+            return self._copies[key]
+
+    def give_back(self, user: User) -> None:
+        """A user is done, for now; weights that nobody uses are freed."""
+        with self._changed:
+            for key, copy in list(self._copies.items()):
+                copy.users.discard(user)
+                if not copy.users:
+                    copy.weights.close()
+                    del self._copies[key]
+            self._changed.notify_all()
+
+    def room(self, user: User) -> int | None:
+        """Bytes that a user's context may take of the memory allowed; None: as much as there is."""
+        allowed = models.max_model_memory
+        if allowed is None:
+            return None
+        copies = list(self._copies.values())
+        users = {other for copy in copies for other in copy.users if other is not user}
+        return max(0, allowed - sum(copy.size for copy in copies) - sum(other.context_bytes for other in users))
+
+    def _lacking(self, path: str, size: int, options: LlamaOptions) -> str:
+        """Why there is no memory for a file of this size; "" where there is."""
+        allowed, free = models.max_model_memory, available_bytes()
+        if allowed is not None:
+            copies = self._copies.values()
+            free_here = allowed - sum(copy.size + sum(user.context_bytes for user in copy.users) for copy in copies)
+            if size > free_here:
+                return f"the model file {path} has {size / 1e9:.2f} GB, and models may take {allowed / 1e9:.2f} GB"
+        if options.gpu_layers == 0 and free is not None and size > free:
+            return f"the model file {path} has {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
+        return ""
+
+    def _load(self, path: str, head: Mapping[str, Value], size: int, options: LlamaOptions) -> Copy:
+        from distil_sql.models.llama_cpp import api
+
+        try:
+            return Copy(api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap), head, size)
+        except api.LlamaError as error:
+            raise CallError("invalid_request", f"the model file {path}: {error}", fatal=True) from error
+
+
+SHELF = Shelf()
