@@ -21,12 +21,15 @@ def value_schema(returns: str) -> dict[str, Any]:
     return value
 
 
+INTEGER = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
+
+
 @pytest.mark.parametrize(
     ("returns", "schema"),
     [
-        ("INTEGER", {"type": "integer"}),
-        ("UTINYINT", {"type": "integer", "minimum": 0}),
-        ("HUGEINT", {"type": "integer"}),
+        ("INTEGER", INTEGER),
+        ("UTINYINT", {"type": "integer", "minimum": 0, "maximum": 255}),
+        ("HUGEINT", {"type": "integer", "minimum": -(2**127), "maximum": 2**127 - 1}),
         ("DOUBLE", {"type": "number"}),
         ("DECIMAL(10, 2)", {"type": "number"}),
         ("BOOLEAN", {"type": "boolean"}),
@@ -38,7 +41,7 @@ def value_schema(returns: str) -> dict[str, Any]:
         ("UUID", {"type": "string", "format": "uuid"}),
         ("VARCHAR[]", {"type": "array", "items": {"type": "string"}}),
         ("DOUBLE[2]", {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}),
-        ("INTEGER[][]", {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}),
+        ("INTEGER[][]", {"type": "array", "items": {"type": "array", "items": INTEGER}}),
     ],
 )
 def test_a_type_that_is_no_object_is_asked_for_inside_one(returns: str, schema: dict[str, Any]) -> None:
@@ -50,7 +53,7 @@ def test_a_struct_is_asked_for_as_a_closed_object_with_all_its_fields() -> None:
     assert output.schema == {
         "type": "object",
         "properties": {
-            "score": {"type": "integer"},
+            "score": INTEGER,
             "tags": {"type": "array", "items": {"type": "string", "enum": ["x", "y"]}},
             "more": {
                 "type": "object",
@@ -67,7 +70,7 @@ def test_a_struct_is_asked_for_as_a_closed_object_with_all_its_fields() -> None:
 
 def test_a_map_is_an_open_object() -> None:
     output = Output("MAP(VARCHAR, INTEGER)")
-    assert output.schema == {"type": "object", "additionalProperties": {"type": "integer"}}
+    assert output.schema == {"type": "object", "additionalProperties": INTEGER}
     assert output.hint == "Answer with JSON only: {string: integer, ...}"
 
 
