@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import duckdb
 import pytest
 
 import distil_sql
+from distil_sql import api
 from tests.fake_server import FakeServer
 from tests.test_functions import column, con, define, one, scripted, shared
 
@@ -178,3 +180,35 @@ def test_two_connections_share_models_tasks_and_answers(
     other = con.cursor()
     assert one(other, "SELECT say('a')") == one(con, "SELECT say('a')")
     assert fake_server.stats()["requests"] == 1
+
+
+def test_a_script_asks_nothing_for_a_table_that_needs_no_rows(
+    con: duckdb.DuckDBPyConnection, fake_server: FakeServer
+) -> None:
+    con.execute("CREATE OR REPLACE TABLE there AS SELECT 1 AS i")
+    state = distil_sql.run(
+        "CREATE TABLE IF NOT EXISTS there AS SELECT say(topic) FROM topics;"
+        "CREATE OR REPLACE TABLE empty AS SELECT say(topic) AS x FROM topics WITH NO DATA;"
+        "CREATE OR REPLACE VIEW seen AS SELECT say(topic) AS x FROM topics;",
+        con,
+    )
+    assert fake_server.stats()["requests"] == 0
+    assert [(line.state, line.mode, line.note) for line in state.lines] == [("done", None, None)] * 3
+    assert con.execute("SELECT (SELECT count(*) FROM there), (SELECT count(*) FROM empty)").fetchall() == [(1, 0)]
+
+
+def test_a_connection_may_be_collected_while_another_is_opened() -> None:
+    """Its finalizer runs where the lock of the sessions is held."""
+    cycle: list[object] = [distil_sql.connect()]
+    cycle.append(cycle)
+    gc.disable()
+    try:
+        del cycle
+        with api._lock:
+            gc.collect()
+    finally:
+        gc.enable()
+    waiting = len(api._sessions)
+    kept = distil_sql.connect()
+    assert len(api._sessions) == waiting  # one more, and one less
+    del kept

@@ -16,7 +16,7 @@ AWKWARD = [
     "SELECT $$a ; 'b' -- no comment$$, $tag$ $$ inner $$ $tag$",
     r"SELECT E'a\'b;', e'x''y\\', 'back\slash'",
     "SELECT x::INTEGER, y->>'a', z->'$.b', a||b, a//b, 2**3",
-    "SELECT $1, $name, ?",
+    "SELECT ?, @x, ~y, a & b",
     "SELECT 1e5, 1.5E-3, .5, 1., 42",
     "SELECT a$b, a$$b FROM t$1",
     "SELECT f(x := 1, y => [1, 2], z := {'k': 'v', n: -1})",

@@ -304,12 +304,16 @@ def test_close_stops_a_running_decode(slow: Path) -> None:
     assert took < 0.3
 
 
+ENDLESS = {"type": "object", "properties": {"t": {"type": "string", "minLength": 1000}}}
+
+
 def test_a_cancelled_call_frees_its_row(slow: Path) -> None:
     async def work() -> float:
         model = LlamaModel(options(slow, concurrency=1))
         await model.complete(Request(user("warm"), Sampling(max_tokens=1)))
         endless = [
-            asyncio.ensure_future(model.complete(Request(user(f"{n}"), Sampling(max_tokens=7000)))) for n in range(3)
+            asyncio.ensure_future(model.complete(Request(user(f"{n}"), Sampling(max_tokens=7000), schema=ENDLESS)))
+            for n in range(3)
         ]
         await asyncio.sleep(0.3)
         for call in endless:

@@ -12,6 +12,8 @@ import pytest
 from distil_sql.errors import OptionError
 from distil_sql.task.output import Output
 
+INT32 = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
+
 
 def value_schema(returns: str) -> dict[str, Any]:
     schema = Output(returns).schema

@@ -1,8 +1,8 @@
 """The one writer: finished calls are read, then committed to the ledger in small batches, then let go.
 
-Group commit: while one batch is being committed, and for 25 ms at least, the next gathers, so batches grow with the load
-and a call is durable within tens of milliseconds of its answer. Parsing happens here, before the commit, because an answer that
-cannot be read may be asked for again.
+Group commit: while one batch is being committed, and for 25 ms at least, the next gathers, so batches grow with the
+load and a call is durable within tens of milliseconds of its answer. Parsing happens here, before the commit, because
+an answer that cannot be read may be asked for again.
 """
 
 from __future__ import annotations

@@ -87,9 +87,6 @@ def write_records(con: duckdb.DuckDBPyConnection, registry: Registry, table: str
     labellers = [task for task in lineage(con, registry, table).tasks if task.kind == "labeller"]
     mapped = mapping(con, source, labellers)
     guidelines = "\n\n".join(task.system for task in labellers if task.system and "{" not in task.system)
-    guidelines = "\n\n".join(
-        task.system for task in tasks if task.kind == "labeller" and task.system and "{" not in task.system
-    )
     records = list(_records(con, source, mapped))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +100,7 @@ def write_records(con: duckdb.DuckDBPyConnection, registry: Registry, table: str
 def mapping(con: duckdb.DuckDBPyConnection, source: Table, labellers: list[Task]) -> Mapped:
     """Derive fields, questions and metadata from the columns' types and from what the labeller tasks return."""
     returned = {str(con.sqltype(task.returns)): task.name for task in labellers if task.returns.upper() != "VARCHAR"}
-    found = Mapped(next((quoted(c) for c in source.columns if c.lower() == "id"), None), [], [], [])
+    found = Mapped(_id(con, source), [], [], [])
     for column, type_ in source.columns.items():
         agent = returned.get(str(type_))
         if quoted(column) == found.id:
@@ -129,6 +126,15 @@ def mapping(con: duckdb.DuckDBPyConnection, source: Table, labellers: list[Task]
             "or a STRUCT, ENUM or BOOLEAN"
         )
     return found
+
+
+def _id(con: duckdb.DuckDBPyConnection, source: Table) -> str | None:
+    """The column `id`, if it tells the records apart."""
+    for column in source.columns:
+        if column.lower() == "id":
+            query = f"SELECT count(DISTINCT {quoted(column)}) = count(*) FROM {source.sql}"
+            return quoted(column) if con.execute(query).fetchall() == [(True,)] else None
+    return None
 
 
 def _leaves(column: str, type_: Any) -> Iterator[tuple[str, str, Any]]:

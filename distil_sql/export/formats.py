@@ -123,9 +123,10 @@ def _roles(source: Table, form: Format, shape: Shape) -> dict[str, str]:
         if sql is not None:
             found[role] = f"({sql})"
         elif role in form.needs:
+            hint = "a condition, such as 'score >= 4'" if role == "wanted" else "a column or an expression"
             raise OptionError(
-                f"--format {shape.format} needs a {role}, and table {source.name!r} has no column called so: "
-                f"name one with --{role}, or give an expression"
+                f"--format {shape.format} needs to know the {role}, and table {source.name!r} has no column called so: "
+                f"give --{role} {hint}"
             )
     if {"min_score", "best"} & set(shape.settings) and "score" not in found:
         raise OptionError(f"table {source.name!r} has no score to choose by: name one with --score")

@@ -19,7 +19,8 @@ from distil_sql.udf.macros import PASS_VARIABLE
 from distil_sql.udf.passes import Mode, Pass
 
 _EVERY_S = 0.1
-_SHARE = 4  # at most a quarter of the time goes into looking ahead
+_SHARE = 4  # at most a quarter of the time goes into looking ahead, until few calls are left
+_FEW = 10  # less than a tenth: the window is about to run dry
 
 
 class Overlap:
@@ -47,17 +48,17 @@ class Overlap:
         self._con.close()
 
     def _work(self) -> None:
-        seen = 0
-        pause = _EVERY_S
-        while not self._stopped.wait(pause):
-            answered = self._earlier.done
-            if answered - seen < max(1, self._earlier.total // 50):
+        seen, rested = 0, 0.0
+        while not self._stopped.wait(_EVERY_S):
+            answered, total = self._earlier.done, self._earlier.total
+            few_left = self._earlier.open * _FEW < total
+            if answered == seen or (not few_left and (answered - seen < total // 50 or time.monotonic() < rested)):
                 continue
             started = time.monotonic()
             if not self._look():
                 return
             seen = answered
-            pause = max(_EVERY_S, _SHARE * (time.monotonic() - started))
+            rested = time.monotonic() + _SHARE * (time.monotonic() - started)
 
     def _look(self) -> bool:
         """One pass; False where there is no point in another."""

@@ -60,6 +60,9 @@ def _reject(reason: object) -> NoReturn:
     raise ValueError(reason)
 
 
+_REMEMBERED = 256
+
+
 @lru_cache(maxsize=1)
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
@@ -77,10 +80,12 @@ class Template:
 
     def __init__(self, text: str, part: str = "prompt") -> None:
         self.text, self.part = text, part
+        self._rendered: dict[tuple[Any, ...], str] = {}
         environment = _environment()
         try:
             tree = environment.parse(text)
             self.variables: frozenset[str] = frozenset(meta.find_undeclared_variables(tree)) - _assigned(tree)
+            self._names = sorted(self.variables)
             self._pieces = _plain_pieces(tree, self.variables)
             self._compiled = None if self._pieces is not None else environment.from_string(text)
         except TemplateSyntaxError as error:
@@ -97,6 +102,22 @@ class Template:
         """The text for one row; raises TemplateError where the row's values do not fit the template."""
         if self._pieces is not None:
             return "".join([piece if name is None else str(as_text(values[name])) for piece, name in self._pieces])
+        # most system texts depend on little that differs from row to row
+        read = [values.get(name) for name in self._names] if self.part == "system" else None
+        same = (*read, *map(type, read)) if read is not None else None  # 1 is not true
+        try:
+            if same is not None and (known := self._rendered.get(same)) is not None:
+                return known
+        except TypeError:  # a list or struct among them
+            same = None
+        text = self._render(values)
+        if same is not None:
+            if len(self._rendered) >= _REMEMBERED:
+                self._rendered.clear()
+            self._rendered[same] = text
+        return text
+
+    def _render(self, values: Mapping[str, Any]) -> str:
         assert self._compiled is not None
         try:
             return self._compiled.render(values)

@@ -42,7 +42,7 @@ CREATE OR REPLACE MACRO distil_on_scale(said, low, high) AS
 -- "- Score (1-5) - ", "2. Score =". Begin a pattern with '(?ims)' before it.
 CREATE OR REPLACE MACRO distil_label(names) AS
     '^[ \t>#*_•+-]*(?:\d+[.)][ \t]*)?["*_`]*(?:' || names
-    || ')["*_`]*[ \t]*(?:[(\[][^)\]\n]*[)\]])?["*_`]*[ \t]*(?:[:=–—]+|-+[ \t]|$)[*_]*[ \t]*';
+    || ')["*_`#]*[ \t]*(?:[(\[][^)\]\n]*[)\]])?["*_`]*[ \t]*(?:[:=–—]+|-+[ \t]|$)[*_]*[ \t]*';
 
 -- The text after the first label of these names, up to a label of the names in `ends`, or to the end.
 CREATE OR REPLACE MACRO distil_after(said, names, ends := '\z\b') AS
@@ -51,7 +51,7 @@ CREATE OR REPLACE MACRO distil_after(said, names, ends := '\z\b') AS
 
 -- The text before the first label of these names.
 CREATE OR REPLACE MACRO distil_before(said, names) AS
-    distil_filled(regexp_extract(said, '(?ims)\A(.*?)(?:' || distil_label(names) || '|\z)', 1));
+    distil_filled(regexp_extract(said, '(?ims)\A(.*?)' || distil_label(names), 1));
 
 -- The number that follows a label; else one that is said in a sentence ("a rating of 4"), else all there is ("4/5").
 CREATE OR REPLACE MACRO distil_rating(answer, names, low, high) AS
@@ -160,7 +160,7 @@ CREATE OR REPLACE MACRO distil_written(answer, names) AS
             distil_after(distil_text(answer), names),
             distil_filled(regexp_extract(distil_text(answer),
                 '(?is)\A(?:sure|certainly|of course|okay|ok|absolutely|great|here)\b[^\n]*:[*_ \t]*\n(.*)', 1)),
-            distil_filled(distil_text(answer))),
+            distil_filled(regexp_replace(distil_text(answer), '(?im)\A' || distil_label(names) || '\z', ''))),
         '(?s)\A```\w*[ \t]*\n(.*?)\n?```\s*\z', '\1'));
 
 -- The seeded order in which a list is shown where `shuffle` is true: the first shown is the list's distil_shown(…)[1]-th.
@@ -182,7 +182,7 @@ CREATE OR REPLACE MACRO distil_placed(labels, items, shuffle, seed) AS
 CREATE OR REPLACE MACRO distil_evolved(answer, instruction) AS
     list_filter([distil_written(answer, '(?:the )?(?:new|rewritten|created|evolved) (?:instruction|prompt)')],
         lambda distil_new: distil_new IS NOT NULL
-            AND lower(regexp_replace(distil_new, '\W+', ' ', 'g')) <> lower(regexp_replace(instruction, '\W+', ' ', 'g'))
+            AND lower(regexp_replace(distil_new, '[\s[:punct:]]+', '', 'g')) <> lower(regexp_replace(instruction, '[\s[:punct:]]+', '', 'g'))
             AND NOT regexp_matches(distil_new,
                 '(?i)\b(?:old|given|rewritten|new|created) (?:instruction|prompt)s?\b|\A(?:i.?m sorry|sorry|i can(?:no|.)t)'))[1];
 

@@ -39,5 +39,5 @@ police are. I'm glad to help you find the words for such a talk.
 
 # Answer:
 $$
-  PARSE $$distil_filled(regexp_extract(distil_text(response), '(?is)\A(?:# *answer:?[ \t]*\n*)?(.*?)(?:^[ \t]*```[ \t]*)?(?:\n+# *(?:query|answer|instruction)\b|\z)', 1))$$
+  PARSE $$distil_filled(regexp_extract(distil_text(response), '(?is)\A(?:# *answer:?[ \t]*\n*)?(.*?)(?:^[ \t]*```[ \t]*)?(?:(?:\A|\n+)# *(?:query|answer|instruction)\b|\z)', 1))$$
   WITH (max_tokens 1024, truncated 'keep', stop [e'\n# Query', e'\n# Instruction']);
