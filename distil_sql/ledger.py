@@ -31,7 +31,10 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """One finished call, as the ledger keeps it. Times are milliseconds, cost is USD (None: no price known)."""
+    """One finished call, as the ledger keeps it. Times are milliseconds, cost is USD (None: no price known).
+
+    `scores` is JSON: the probabilities and logprobs that a model gave with its answer.
+    """
 
     call_id: str
     task: str
@@ -51,6 +54,7 @@ class Outcome:
     cost: float | None
     latency_ms: float
     run_id: str
+    scores: str | None = None
 
 
 _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
@@ -72,10 +76,12 @@ _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("cost", pa.float64()),
     ("latency_ms", pa.float64()),
     ("run_id", pa.string()),
+    ("scores", pa.string()),
 )
 _DETAILS = (
     "call_id::VARCHAR, response, status, error_kind, run_id::VARCHAR, "
-    "error, finish_reason, model, messages::VARCHAR, input_tokens, output_tokens, cached_tokens, cost"
+    "error, finish_reason, model, messages::VARCHAR, input_tokens, output_tokens, cached_tokens, cost, "
+    "scores::VARCHAR"
 )
 _ANSWER = "call_id::VARCHAR, response, status, error_kind, run_id::VARCHAR, rowid"
 _AHEAD_ROWS, _AHEAD_CHARACTERS = 32_768, 32_000_000

@@ -38,7 +38,7 @@ WHERE text_problem(r.instruction, min_chars := 3, min_letters := 0.3) IS NULL
   AND NOT EXISTS (FROM round_1 s WHERE s.id < r.id AND lower(s.instruction) = lower(r.instruction));
 
 CREATE OR REPLACE TABLE round_2 AS
-SELECT parent_id || '.2' AS id, id AS parent_id, 2 AS round, evolve(instruction, evolution_method(id, 2)) AS instruction
+SELECT id || '.2' AS id, id AS parent_id, 2 AS round, evolve(instruction, evolution_method(id, 2)) AS instruction
 FROM evolved WHERE round = 1;
 
 INSERT INTO evolved

@@ -5,7 +5,7 @@
 --
 -- On a real server: set OPENAI_API_KEY and add --model gpt. For another round copy the last two statements and count on.
 
-CREATE OR REPLACE MODEL generator (TYPE llama_cpp, path 'tiny', temperature 1.0, max_tokens 64);
+CREATE OR REPLACE MODEL generator (TYPE llama_cpp, path 'tiny', temperature 1.2, max_tokens 64);
 CREATE OR REPLACE MODEL gpt (TYPE openai, model 'gpt-4.1-mini', temperature 1, max_tokens 512, price_in 0.40, price_out 1.60);
 
 CREATE OR REPLACE GENERATOR TASK more_instructions(shown VARCHAR[])
@@ -16,13 +16,13 @@ CREATE OR REPLACE GENERATOR TASK more_instructions(shown VARCHAR[])
   PARSE $$list_filter(list_transform(string_split(replace(response, chr(13), ''), chr(10)),
       lambda line: trim(regexp_replace(line, '^\s*(\d+[.):]|[-*•])\s*', ''))), lambda line: length(line) > 2)$$;
 
--- Eight prompts a round, each of three instructions of the pool, drawn by a hash of the round.
+-- Twenty prompts a round, each of three instructions of the pool, drawn by a hash of the round.
 CREATE OR REPLACE MACRO draws(pool_name, round) AS TABLE
     SELECT draw, list(p.instruction ORDER BY md5(round || '/' || draw || '/' || p.instruction))[:3] AS shown
-    FROM query_table(pool_name) p, range(8) d(draw) GROUP BY draw;
+    FROM query_table(pool_name) p, range(20) d(draw) GROUP BY draw;
 
 CREATE OR REPLACE TABLE pool AS
-SELECT 0 AS round, instruction FROM read_csv('instructions.csv') ORDER BY id LIMIT 15;
+SELECT 0 AS round, instruction FROM read_csv('instructions.csv') ORDER BY md5(instruction) LIMIT 15;
 
 CREATE OR REPLACE TABLE proposed_1 AS
 SELECT 1 AS round, unnest(more_instructions(shown)) AS instruction FROM draws(pool, 1);

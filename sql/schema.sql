@@ -49,8 +49,12 @@ CREATE TABLE IF NOT EXISTS distil.calls (
     cost DOUBLE,
     latency_ms DOUBLE,
     run_id UUID,
-    created_at TIMESTAMP
+    created_at TIMESTAMP,
+    scores JSON
 );
+
+-- What a model says of its answer beside the answer: {"probabilities": {label: …}, "logprobs": [{"token": …, "logprob": …}]}
+ALTER TABLE distil.calls ADD COLUMN IF NOT EXISTS scores JSON;
 
 CREATE TABLE IF NOT EXISTS distil.runs (
     run_id UUID,

@@ -109,6 +109,8 @@ def test_details_say_where_a_value_comes_from(con: duckdb.DuckDBPyConnection, fa
         "output_tokens": 3,
         "cached_tokens": 0,
         "cost": pytest.approx((2 * 1 + 3 * 2) / 1e6),
+        "probabilities": None,
+        "logprobs": None,
     }
     assert column(con, "SELECT response FROM distil.calls WHERE call_id = '" + str(call_id) + "'") == [found["value"]]
 

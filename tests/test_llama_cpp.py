@@ -24,7 +24,7 @@ from distil_sql import tiny
 from distil_sql.errors import MissingExtra, ModelError, OptionError
 from distil_sql.models.base import CallError, Completion, Message, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, identity, memory
-from distil_sql.models.llama_cpp import batch as batch_module
+from distil_sql.models.llama_cpp import room as room_module
 from distil_sql.models.llama_cpp import shelf as shelf_module
 from distil_sql.models.llama_cpp.api import BATCH, LlamaError, Weights
 from distil_sql.models.llama_cpp.chat import Chat
@@ -262,11 +262,11 @@ def test_less_memory_means_fewer_sequences_and_none_is_an_error(small: Path, mon
     request = Request(user("hello"), Sampling(max_tokens=5, temperature=0))
     (expected,) = ask(options(small), [request])
     for free in (6_000_000, 5_500_000):
-        monkeypatch.setattr(batch_module, "available_bytes", lambda free=free: free)
+        monkeypatch.setattr(room_module, "available_bytes", lambda free=free: free)
         assert [a.text for a in ask(options(small, concurrency=64), [request] * 8)] == [expected.text] * 8
     unquantised = made_up_gguf.write(small.with_name("one_sequence.gguf"), quantisation="f16")
     assert len(ask(options(unquantised), [request] * 3)) == 3
-    monkeypatch.setattr(batch_module, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(room_module, "available_bytes", lambda: 1000)
     error = failure(options(small), request)
     assert error.kind == "context_length"
     assert "no memory" in error.message

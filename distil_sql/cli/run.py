@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from distil_sql.cli.options import database_option
+from distil_sql.cli.options import Size, database_option
 from distil_sql.errors import DistilError, Interrupted
 
 
@@ -34,18 +34,25 @@ from distil_sql.errors import DistilError, Interrupted
 @click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Stop before this run spends more.")
 @click.option("--max-tokens-total", type=click.IntRange(0), metavar="N", help="Stop before it uses more tokens.")
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Stop before it makes more calls.")
+@click.option(
+    "--max-model-memory", type=Size(), metavar="SIZE", help="What embedded models may take together, such as 8GB."
+)
 @click.option("--overlap/--no-overlap", default=True, help="Ask for the next statement's calls while one is under way.")
 @click.option("--restart", is_flag=True, help="Begin at the first statement, even if the last run did not finish.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def command(script: str, database: str, quiet: bool, model: str | None, **options: Any) -> None:
+def command(
+    script: str, database: str, quiet: bool, model: str | None, max_model_memory: int | None, **options: Any
+) -> None:
     """Run the pipeline SCRIPT in a DuckDB file.
 
     Every finished call is kept. After a stop of any kind the same command goes on where it was: statements that are
     done are skipped, calls that are answered are not made again.
     """
+    from distil_sql import models
     from distil_sql.cli.progress import Progress
     from distil_sql.pipeline import RunOptions, read_source, run
 
+    models.max_model_memory = max_model_memory
     for kind in ("generator", "labeller"):
         options[kind] = options[kind] or model
     progress = Progress(quiet=quiet)

@@ -23,7 +23,7 @@ from distil_sql.errors import DistilError, Interrupted, ModelError, RunError
 from distil_sql.ledger import Ledger, Outcome
 from distil_sql.models import build
 from distil_sql.models.base import CallError, Completion
-from distil_sql.models.options import ModelSpec
+from distil_sql.models.options import PER_CALL, ModelSpec
 from distil_sql.task import SAMPLING_OPTIONS
 
 __all__ = ["Budget", "Call", "Engine", "Keys", "Policy", "Tally"]
@@ -196,7 +196,7 @@ class Engine:
 
     def _lane(self, spec: ModelSpec) -> Lane:
         """The lane of a model: those that differ only in sampling and prices share one, and so its limits."""
-        own = (*SAMPLING_OPTIONS, "price_in", "price_out", "price_cached")
+        own = (*SAMPLING_OPTIONS, *PER_CALL, "price_in", "price_out", "price_cached")
         key = (
             spec.type,
             spec.base_url if spec.type == "openai" else "",
@@ -205,8 +205,7 @@ class Engine:
         lane = self._lanes.get(key)
         if lane is None:
             model = build(spec)
-            concurrency = spec.whole("concurrency") or model.concurrency
-            limits = Limits(concurrency, spec.number("rpm"), spec.number("tpm"))
+            limits = Limits(model.concurrency, spec.number("rpm"), spec.number("tpm"))
             lane = self._lanes[key] = Lane(model, limits, lambda: self.budget, self._finished, self.fail)
         return lane
 

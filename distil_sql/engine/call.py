@@ -125,7 +125,18 @@ class Call:
             cost=self.model.cost(self.input_tokens, self.output_tokens, self.cached_tokens),
             latency_ms=self.spent_s * 1000,
             run_id=self.run_id,
+            scores=_scores(completion) if completion else None,
         )
+
+
+def _scores(completion: Completion) -> str | None:
+    """What the model said of its answer, as the ledger keeps it."""
+    found: dict[str, Any] = {}
+    if completion.probabilities is not None:
+        found["probabilities"] = dict(completion.probabilities)
+    if completion.logprobs is not None:
+        found["logprobs"] = [{"token": token, "logprob": logprob} for token, logprob in completion.logprobs]
+    return json.dumps(found) if found else None
 
 
 class Keys:

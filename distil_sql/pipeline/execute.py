@@ -17,7 +17,6 @@ from distil_sql.pipeline.faults import sql_error
 from distil_sql.pipeline.overlap import Overlap
 from distil_sql.script import Sql, Statement
 from distil_sql.script.anatomy import inner_select, is_conditional, is_transactional, target, transaction_verb
-from distil_sql.script.rowwise import overlap_query
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, now
 from distil_sql.udf.macros import PASS_VARIABLE
@@ -141,6 +140,8 @@ class Executor:
         """Meanwhile, ask for what the following statement is certain to need."""
         query = None
         if self.look_ahead is not None and following is not None and isinstance(following[0], Sql):
+            from distil_sql.script.rowwise import overlap_query  # sqlglot takes a while to load
+
             query = overlap_query(statement, following[0])
         if query is None or following is None or self.look_ahead is None:
             yield

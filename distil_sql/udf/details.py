@@ -23,6 +23,7 @@ _DETAIL_FIELDS: tuple[tuple[str, str], ...] = (
     ("output_tokens", "BIGINT"),
     ("cached_tokens", "BIGINT"),
     ("cost", "DOUBLE"),
+    ("scores", "VARCHAR"),
 )
 _ARROW = {"BIGINT": pa.int64(), "DOUBLE": pa.float64()}
 DETAIL = pa.struct([(field, _ARROW.get(kind, pa.string())) for field, kind in _DETAIL_FIELDS])
@@ -33,9 +34,22 @@ def shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...
     """A call as the ledger holds it (`found` as `Ledger.details` gives it); None where it holds none."""
     if found is None:
         return None
-    call_id, response, status, error_kind, _, error, finish, model, messages, tokens_in, tokens_out, cached, cost = (
-        found
-    )
+    (
+        call_id,
+        response,
+        status,
+        error_kind,
+        _,
+        error,
+        finish,
+        model,
+        messages,
+        tokens_in,
+        tokens_out,
+        cached,
+        cost,
+        scores,
+    ) = found
     return {
         "call_id": call_id,
         "response": response,
@@ -50,6 +64,7 @@ def shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...
         "output_tokens": tokens_out,
         "cached_tokens": cached,
         "cost": cost,
+        "scores": scores,
     }
 
 

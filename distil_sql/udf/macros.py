@@ -15,7 +15,7 @@ from distil_sql.registry import SUFFIXES
 from distil_sql.task import Argument, Task
 
 PASS_VARIABLE = "distil_pass"
-FORM = "2"
+FORM = "3"
 """Changed when the functions below are written another way, so that databases get them anew."""
 
 MARK = "distil-sql task"
@@ -42,6 +42,9 @@ _DETAILS = """list_transform(list_transform({call}, lambda distil_answer: {{
         output_tokens := distil_found.answer.output_tokens,
         cached_tokens := distil_found.answer.cached_tokens,
         cost := distil_found.answer.cost,
+        probabilities := CAST(json_extract(distil_found.answer.scores, '$.probabilities') AS MAP(VARCHAR, DOUBLE)),
+        logprobs := CAST(json_extract(distil_found.answer.scores, '$.logprobs')
+            AS STRUCT("token" VARCHAR, logprob DOUBLE)[]),
         call_id := distil_found.answer.call_id))[1]"""
 
 

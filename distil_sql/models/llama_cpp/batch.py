@@ -10,15 +10,15 @@ slower besides.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
-from distil_sql.models.llama_cpp.memory import available_bytes
 from distil_sql.models.llama_cpp.options import LlamaOptions, processors
 from distil_sql.models.llama_cpp.plan import FEWEST, Part, answers, prompts
+from distil_sql.models.llama_cpp.room import Room
 from distil_sql.models.llama_cpp.rows import Row, Slot
+from distil_sql.models.llama_cpp.waiting import Waiting
 
 WORTH_COPYING = 16
 """Shared tokens from which copying another slot's cells beats computing them again."""
@@ -26,27 +26,23 @@ WORTH_COPYING = 16
 SMALL_MODEL = 20_000_000
 """Parameters below which one thread is best: waiting for each other takes threads longer than the work."""
 
-SMALLEST = 512
-"""Cells of the smallest sequence."""
-
-HEADROOM = 1.25
-"""How much more than the longest row needs a context has, so that slightly longer ones do not need another."""
-
-MEMORY_SHARE = 0.8
-"""Of the memory available, how much a context may take."""
+PATIENCE = 8
+"""Steps for which a gap among the running slots may last before it is closed: mostly a new row comes first."""
 
 
 class Batch:
     """The rows of one model. `abort()` may be called from another thread; the running step then ends at once."""
 
     def __init__(self, weights: Weights, options: LlamaOptions, room: Callable[[], int | None] = lambda: None) -> None:
-        self._weights, self._options, self._room = weights, options, room
+        self._weights, self._options = weights, options
         self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
         flash = options.flash_attention
         self._flash = options.gpu_layers != 0 if flash is None else flash
         self._context: Context | None = None
         self._slots: list[Slot] = []
-        self._waiting: deque[Row] = deque()
+        self._waiting = Waiting()
+        self._room = Room(weights, self.limit, self._flash, room)
+        self._steps = self._gaps = 0
         self._aborted = False
 
     @property
@@ -56,11 +52,7 @@ class Batch:
     @property
     def context_bytes(self) -> int:
         """About what the context takes."""
-        context = self._context
-        if context is None:
-            return 0
-        scores = 0 if self._flash else self._weights.score_bytes(context.cells)
-        return context.cells * context.sequences * self._weights.cell_bytes() + scores
+        return self._room.taken(self._context.sequences, self._context.cells) if self._context else 0
 
     def submit(self, row: Row) -> None:
         """Queue a row; one whose prompt is too long ends here, one whose answer might be is cut to what fits."""
@@ -75,13 +67,15 @@ class Batch:
         if row.finish:
             row.end()  # there is only one answer
             return
-        self._waiting.append(row)
+        self._waiting.add(row)
 
     def step(self) -> None:
         """Let rows in, read from their prompts, decode every running row's last token and choose its next."""
+        self._steps += 1
         self._drop_cancelled()
         self._admit()
         self._share()
+        self._close_gap()
         self._decode(prompts(self._slots))
         trimmable = self._weights.trimmable
         self._decode(answers(self._slots, pad_holes=trimmable, pad_lone=trimmable and not self._weights.quantised))
@@ -93,8 +87,8 @@ class Batch:
 
     def close(self, failure: CallError | None = None) -> None:
         """Free the context; rows still here end with `failure`."""
-        rows = [*(slot.row for slot in self._slots if slot.row), *self._waiting]
-        self._slots, self._waiting = [], deque()
+        rows = [*(slot.row for slot in self._slots if slot.row), *self._waiting.clear()]
+        self._slots = []
         for row in rows:
             row.error = failure or CallError("server", "the model was closed before it answered")
             row.end()
@@ -108,29 +102,26 @@ class Batch:
         for slot in self._slots:
             if slot.row and slot.row.cancelled:
                 self._leave(slot)
-        if any(row.cancelled for row in self._waiting):
-            gone = [row for row in self._waiting if row.cancelled]
-            self._waiting = deque(row for row in self._waiting if not row.cancelled)
-            for row in gone:
-                row.end()
+        for row in self._waiting.drop_cancelled():
+            row.end()
 
     def _admit(self) -> None:
         while self._waiting:
-            row = self._waiting[0]
+            row = self._waiting.peek()
             if self._context is None or row.need > self._context.cells:
                 if any(slot.row for slot in self._slots):
                     return  # a larger context is made when the rows of this one are done
                 try:
                     self._grow(row)
                 except LlamaError as error:
-                    self._waiting.popleft()
+                    self._waiting.pop()
                     row.error = CallError("context_length", f"{error} (the prompt has {len(row.tokens)} tokens)")
                     row.end()
                     continue
             idle = [slot for slot in self._slots if slot.row is None]
             if not idle:
                 return
-            self._place(self._waiting.popleft(), idle)
+            self._place(self._waiting.pop(), idle)
 
     def _grow(self, row: Row) -> None:
         """Make a context for the longest row waiting, of as many sequences as memory allows."""
@@ -138,14 +129,7 @@ class Batch:
             self._context.close()
             self._context, self._slots = None, []
         wanted = max(2, self._options.concurrency)  # two, so that no token needs to be decoded alone
-        longest = max(other.need for other in self._waiting)
-        cells = min(_rounded(self.limit), _rounded(max(SMALLEST, int(longest * HEADROOM))))
-        sequences = self._sequences(cells, wanted)
-        if sequences < max(2, wanted // 4):  # too few for the longest: this row first
-            cells = _rounded(row.need)
-            sequences = self._sequences(cells, wanted)
-        if sequences < 1:
-            raise LlamaError(f"there is no memory for a context of {cells} tokens")
+        sequences, cells = self._room.shape(wanted, row.need, max(other.need for other in self._waiting))
         self._context = self._weights.context(
             sequences=sequences,
             cells=cells,
@@ -156,18 +140,13 @@ class Batch:
         if self._aborted:
             self._context.abort()
 
-    def _sequences(self, cells: int, wanted: int) -> int:
-        memory, allowed = available_bytes(), self._room()
-        found = [size for size in (memory and int(memory * MEMORY_SHARE), allowed) if size is not None]
-        if not found:
-            return wanted
-        free = min(found) - (0 if self._flash else self._weights.score_bytes(cells))
-        return max(0, min(wanted, free // (cells * self._weights.cell_bytes())))
-
     def _place(self, row: Row, idle: Sequence[Slot]) -> None:
-        """Give a row the idle slot that knows most of its prompt, or one that will copy a busy slot that knows more."""
-        prompt = _reusable(row)
-        slot = max(idle, key=lambda slot: (slot.knows(prompt), -slot.sequence))
+        """Give a row the idle slot that knows most of its prompt, or one that will copy a busy slot that knows more.
+
+        Of slots that know as much the one that was used least lately; at the end, when no other rows wait, the first.
+        """
+        prompt, last = _reusable(row), not self._waiting
+        slot = max(idle, key=lambda slot: (slot.knows(prompt), 0 if last else -slot.left, -slot.sequence))
         known = slot.knows(prompt)
         donor = max((s for s in self._slots if s.row), key=lambda s: s.will_know(prompt), default=None)
         slot.row = row
@@ -200,6 +179,20 @@ class Batch:
             known = 0
         del slot.cells[known:]
         slot.prompt = slot.row.cached = known
+
+    def _close_gap(self) -> None:
+        """When rows run out: move the last running row to the first idle slot, so that neighbours decode together."""
+        running = [slot for slot in self._slots if slot.row]
+        gap = next((slot for slot in self._slots if slot.row is None), None)
+        if self._waiting or not running or gap is None or gap.sequence > running[-1].sequence:
+            self._gaps = 0
+            return
+        self._gaps += 1
+        last, context = running[-1], self._context
+        needed = any(slot.waits_for and last in (slot, slot.waits_for[0]) for slot in running)
+        if self._gaps >= PATIENCE and context is not None and self._weights.trimmable and not needed:
+            context.copy(last.sequence, gap.sequence)
+            gap.cells, gap.prompt, gap.row, last.row = list(last.cells), last.prompt, last.row, None
 
     # --- decoding
 
@@ -242,7 +235,7 @@ class Batch:
             context.trim(slot.sequence, row.start)
 
     def _leave(self, slot: Slot) -> None:
-        row, slot.row, slot.waits_for = slot.row, None, None
+        row, slot.row, slot.waits_for, slot.left = slot.row, None, None, self._steps
         if row is not None:
             row.end()
 
@@ -259,8 +252,3 @@ class Batch:
 def _reusable(row: Row) -> Sequence[int]:
     """What of a prompt need not be computed: all but the tokens that a last decode must have, to give the answer."""
     return row.tokens[:-FEWEST]
-
-
-def _rounded(cells: int) -> int:
-    """llama.cpp rounds a context up to 256s."""
-    return -(-cells // 256) * 256

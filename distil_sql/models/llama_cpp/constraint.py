@@ -1,11 +1,11 @@
 """An answer held to a schema: what may come next, and the stretches where only one text can.
 
-`Form(weights, schema)` is made once a schema; `form.begin()` gives a `Constraint` for one answer. `ahead()` looks as far
+`Form(weights, …)` is made once a schema; `form.begin()` gives a `Constraint` for one answer. Its `ahead()` looks as far
 as the grammar leaves no choice (`{"score": `, a closing brace): that text is not worth a decode for each token.
 
 Forced text is cut into tokens as the tokenizer cuts it, and ends before the first place where a token that reaches
-beyond it could come (` 4` after `{"score":`), which is the model's to choose. Choosing token by token would give the same
-text; it could only cut it otherwise, and where it did, what follows may differ.
+beyond it could come (` 4` after `{"score":`), which is the model's to choose. Choosing token by token would give the
+same text there; it could only cut it otherwise, and where it did, what follows may differ.
 """
 
 from __future__ import annotations

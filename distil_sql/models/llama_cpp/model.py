@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class LlamaModel:
 
     def __init__(self, options: LlamaOptions) -> None:
         self.options = options
-        self.concurrency = options.concurrency
+        self.concurrency = 2 * options.concurrency  # for every row that runs another waits, and no slot stands idle
         self.closing = False
         self._inbox: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._lock = threading.Lock()

@@ -133,6 +133,8 @@ class Slot:
     prompt: int = 0
     """How many of the cells were read as a prompt; those of an answer were computed otherwise, and are not reused."""
     row: Row | None = None
+    left: int = 0
+    """When a row last left it, in the batch's steps."""
     waits_for: tuple[Slot, Row] | None = None
     """Another slot that is reading the beginning of this row's prompt, to be copied when it has."""
 

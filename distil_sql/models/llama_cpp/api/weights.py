@@ -137,7 +137,7 @@ class Weights:
         return Context(self._model, self.n_vocab, sequences, cells, threads, flash_attention)
 
     def embedder(self, *, sequences: int, cells: int, threads: int, pooling: str | None) -> Embedder:
-        """For texts of up to `cells` tokens, up to `sequences` at a time; pooling None is the model's own, else mean."""
+        """For texts of up to `cells` tokens, `sequences` at a time; pooling None is the model's own, else mean."""
         return Embedder(self._model, sequences, cells, threads, pooling)
 
 

@@ -1,0 +1,54 @@
+"""How large a context is made: cells for the longest row waiting, and as many sequences as memory has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from distil_sql.models.llama_cpp.api import LlamaError, Weights
+from distil_sql.models.llama_cpp.memory import available_bytes
+
+SMALLEST = 512
+"""Cells of the smallest sequence."""
+
+HEADROOM = 1.25
+"""How much more than the longest row needs a context has, so that slightly longer ones do not need another."""
+
+MEMORY_SHARE = 0.8
+"""Of the memory available, how much a context may take."""
+
+
+class Room:
+    """What a model's contexts may take: of the machine's memory, and of what `allowed` says (None: no limit)."""
+
+    def __init__(self, weights: Weights, limit: int, flash: bool, allowed: Callable[[], int | None]) -> None:
+        self._weights, self._limit, self._flash, self._allowed = weights, limit, flash, allowed
+
+    def shape(self, wanted: int, need: int, longest: int) -> tuple[int, int]:
+        """Sequences (up to `wanted`) and cells of each, for the longest row or, where memory is short, for this one."""
+        cells = min(_rounded(self._limit), _rounded(max(SMALLEST, int(longest * HEADROOM))))
+        sequences = self._sequences(cells, wanted)
+        if sequences < max(2, wanted // 4):
+            cells = _rounded(need)
+            sequences = self._sequences(cells, wanted)
+        if sequences < 1:
+            raise LlamaError(f"there is no memory for a context of {cells} tokens")
+        return sequences, cells
+
+    def taken(self, sequences: int, cells: int) -> int:
+        """About how many bytes such a context takes."""
+        return sequences * cells * self._weights.cell_bytes() + self._scores(cells)
+
+    def _sequences(self, cells: int, wanted: int) -> int:
+        memory, allowed = available_bytes(), self._allowed()
+        found = [size for size in (memory and int(memory * MEMORY_SHARE), allowed) if size is not None]
+        if not found:
+            return wanted
+        return max(0, min(wanted, (min(found) - self._scores(cells)) // (cells * self._weights.cell_bytes())))
+
+    def _scores(self, cells: int) -> int:
+        return 0 if self._flash else self._weights.score_bytes(cells)
+
+
+def _rounded(cells: int) -> int:
+    """llama.cpp rounds a context up to 256s."""
+    return -(-cells // 256) * 256
