@@ -6,6 +6,7 @@ A task or macro of the user's own keeps its name: ours is left out.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,31 +47,48 @@ def install(con: duckdb.DuckDBPyConnection, registry: Registry) -> None:
     """Write what is missing or has changed, in one transaction with the stamp that says so."""
     stamp = _stamp()
     held = con.execute("SELECT value FROM distil.meta WHERE key = 'library'").fetchone()
-    own = registry.tasks.keys() - registry.built_in
-    if held == (stamp,) and all(file.stem in registry.tasks for file in _files("tasks")):
-        written = _functions(con) if own else {}
-        missing = [registry.tasks[task] for task in sorted(own) if task not in written]
-        _write(con, [statement for task in missing for statement in macro_statements(con, task)])
+    current, _, skipped = held[0].partition(":") if held else ("", "", "")
+    left_out = skipped.split(",")
+    if current == stamp and all(file.stem in registry.tasks or file.stem in left_out for file in _files("tasks")):
+        _restore(con, registry, _functions(con) if registry.tasks.keys() - registry.built_in else {})
         return
     library = read_library()
     con.execute("BEGIN")
     try:
         existing = _functions(con)
         _write(con, [statement for macro in library.macros for statement in _macro(macro, existing)])
-        for task in library.tasks:
-            lowered = task.name.lower()
-            if lowered not in registry.tasks or lowered in registry.built_in:
-                if any(not existing.get(lowered + suffix, MARK).startswith(MARK) for suffix in SUFFIXES):
-                    continue  # the user has a function of that name
-                registry.put_task(con, task, replace_it=True, origin=BUILT_IN)
-        _write(con, [statement for task in registry.tasks.values() for statement in macro_statements(con, task)])
+        ours = [task for task in library.tasks if _is_free(task, registry, existing)]
+        for task in ours:
+            registry.put_task(con, task, replace_it=True, origin=BUILT_IN)
+        _write(con, [statement for task in ours for statement in macro_statements(con, task)])
+        names = ",".join(task.name for task in library.tasks if task not in ours)
         con.execute("DELETE FROM distil.meta WHERE key = 'library'")
-        con.execute("INSERT INTO distil.meta VALUES ('library', ?)", [stamp])
+        con.execute("INSERT INTO distil.meta VALUES ('library', ?)", [f"{stamp}:{names}"])
         con.execute("COMMIT")
     except BaseException:
         con.execute("ROLLBACK")
         registry.load(con)
         raise
+    _restore(con, registry, {})
+
+
+def _is_free(task: Task, registry: Registry, existing: dict[str, str]) -> bool:
+    """Whether a task of the library may have its name: no task and no function of the user's stands in its way."""
+    lowered = task.name.lower()
+    if lowered in registry.tasks:
+        return lowered in registry.built_in
+    functions = [lowered + suffix for suffix in SUFFIXES]
+    return all(
+        existing.get(function, MARK).startswith(MARK) and registry.function_task(function) is None
+        for function in functions
+    )
+
+
+def _restore(con: duckdb.DuckDBPyConnection, registry: Registry, written: dict[str, str]) -> None:
+    """Write the functions of the user's own tasks that are not there; one that cannot be says so when it is used."""
+    for lowered in sorted(registry.tasks.keys() - registry.built_in - written.keys()):
+        with contextlib.suppress(duckdb.Error, DistilError):
+            _write(con, macro_statements(con, registry.tasks[lowered]))
 
 
 @lru_cache(maxsize=1)

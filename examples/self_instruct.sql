@@ -19,7 +19,7 @@ CREATE OR REPLACE GENERATOR TASK more_instructions(shown VARCHAR[])
 -- Twenty prompts a round, each of three instructions of the pool, drawn by a hash of the round.
 CREATE OR REPLACE MACRO draws(pool_name, round) AS TABLE
     SELECT draw, list(p.instruction ORDER BY md5(round || '/' || draw || '/' || p.instruction))[:3] AS shown
-    FROM query_table(pool_name) p, range(20) d(draw) GROUP BY draw;
+    FROM query_table(pool_name) p, range(20) d(draw) GROUP BY draw ORDER BY draw;
 
 CREATE OR REPLACE TABLE pool AS
 SELECT 0 AS round, instruction FROM read_csv('instructions.csv') ORDER BY md5(instruction) LIMIT 15;

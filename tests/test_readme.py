@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.macros import with_macros
+
 pytest.importorskip("llama_cpp")
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +55,26 @@ def test_the_queries_over_the_ledger_run(database: str) -> None:
         for query in queries.split(";"):
             if re.sub(r"--.*", "", query).strip():
                 con.execute(query)
+
+
+def test_the_training_sets_shown_are_made(database: str, tmp_path: Path) -> None:
+    import shutil
+
+    block = next(block for block in _blocks("sql") if "to_dpo" in block)
+    copy = str(shutil.copy(database, tmp_path / "copy.duckdb"))
+    with with_macros("training_sets", "duplicates", "quality", "agreement", "ranking", database=copy) as con:
+        for query in re.sub(r"--.*", "", block).split(";"):
+            if query.strip():
+                assert con.execute(query).fetchone() is not None or "to_" in query, query
+
+
+def test_every_macro_named_exists_and_every_macro_is_named() -> None:
+    for file in ("training_sets", "duplicates", "quality", "agreement", "ranking"):
+        text = (ROOT / "sql" / "macros" / f"{file}.sql").read_text(encoding="utf-8")
+        made = set(re.findall(r"CREATE OR REPLACE MACRO (\w+)", text))
+        row = re.search(rf"\| \[{file}\].*\| `(.*)` \|", README)
+        assert row is not None
+        assert {name for name in made if not name.startswith("distil_")} - {"text_pieces"} == set(row[1].split(", "))
 
 
 def test_the_models_and_tasks_shown_can_be_created(tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ STOP = "CREATE OR REPLACE TABLE late AS FROM read_csv('later.csv');\n"
 
 @pytest.fixture
 def models(fake_server: FakeServer) -> str:
-    return model(fake_server, seed=7, concurrency=CONCURRENCY) + model(fake_server, "labeller", temperature=0)
+    """Generator and labeller share one window."""
+    return model(fake_server, seed=7, concurrency=CONCURRENCY) + model(
+        fake_server, "labeller", temperature=0, concurrency=CONCURRENCY
+    )
 
 
 @pytest.fixture
@@ -80,8 +83,9 @@ def test_a_run_killed_ten_times_loses_no_row_and_pays_for_no_finished_call_twice
         assert query("data.duckdb", ordered) == query("clean.duckdb", ordered), table
     stats = fake_server.stats()
     assert stats["distinct"] == 200
-    assert stats["requests"] - stats["distinct"] <= KILLS * 2 * CONCURRENCY  # in flight at a kill, nothing else
-    assert stats["answered_again"] <= KILLS * 2 * CONCURRENCY
+    # in flight at a kill, or answered in the milliseconds before it, nothing else
+    assert stats["requests"] - stats["distinct"] <= KILLS * 2 * CONCURRENCY
+    assert stats["answered_again"] <= KILLS * CONCURRENCY
     assert value("data.duckdb", "SELECT count(*) FROM distil.calls WHERE status = 'ok'") == 200
     assert query("data.duckdb", "SELECT DISTINCT state FROM distil.runs") == [("interrupted",), ("done",)]
 

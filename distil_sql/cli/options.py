@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -25,14 +24,10 @@ def existing(database: str) -> str:
     return database
 
 
-class Size(click.ParamType):
-    """An amount of memory: 8GB, 512MiB, 1.5G; a number alone is bytes."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", str(value).lower())
-        if found is None:
-            self.fail(f"{value!r} is no amount of memory: write it as 8GB or 512MB", param, ctx)
-        number, unit, binary = found.groups()
-        return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))
+def size(text: str) -> int:
+    """An amount of memory in bytes: 8GB, 512MiB, 1.5G; a number alone is bytes."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no amount of memory: write it as 8GB or 512MB")
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from distil_sql.cli.options import Size, database_option
+from distil_sql.cli.options import database_option, size
 from distil_sql.errors import DistilError, Interrupted
 
 
@@ -35,7 +35,7 @@ from distil_sql.errors import DistilError, Interrupted
 @click.option("--max-tokens-total", type=click.IntRange(0), metavar="N", help="Stop before it uses more tokens.")
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Stop before it makes more calls.")
 @click.option(
-    "--max-model-memory", type=Size(), metavar="SIZE", help="What embedded models may take together, such as 8GB."
+    "--max-model-memory", type=size, metavar="SIZE", help="What embedded models may take together, such as 8GB."
 )
 @click.option("--overlap/--no-overlap", default=True, help="Ask for the next statement's calls while one is under way.")
 @click.option("--restart", is_flag=True, help="Begin at the first statement, even if the last run did not finish.")

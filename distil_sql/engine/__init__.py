@@ -205,6 +205,7 @@ class Engine:
         lane = self._lanes.get(key)
         if lane is None:
             model = build(spec)
+            self._writer.prepare()
             limits = Limits(model.concurrency, spec.number("rpm"), spec.number("tpm"))
             lane = self._lanes[key] = Lane(model, limits, lambda: self.budget, self._finished, self.fail)
         return lane

@@ -1,6 +1,6 @@
 """The one writer: finished calls are read, then committed to the ledger in small batches, then let go.
 
-Group commit: while one batch is being committed, and for 25 ms at least, the next gathers, so batches grow with the
+Group commit: while one batch is being committed, and for 10 ms at least, the next gathers, so batches grow with the
 load and a call is durable within tens of milliseconds of its answer. Parsing happens here, before the commit, because
 an answer that cannot be read may be asked for again.
 """
@@ -24,7 +24,7 @@ from distil_sql.prompt.template import TemplateError
 from distil_sql.task import Task
 
 _BATCH = 512
-_PACE_S = 0.025  # between commits: one costs milliseconds of CPU however few calls it holds
+_PACE_S = 0.01  # between commits: one costs milliseconds of CPU however few calls it holds
 
 Finished = tuple[Call, Completion | None, CallError | None]
 
@@ -41,13 +41,24 @@ class Writer:
         committed: Callable[[Sequence[tuple[Call, Outcome]]], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        self._cursor = root.cursor()
+        self._root, self._cursor = root, root.cursor()
         self._ledger = ledger
+        self._prepared = False
         self._reask, self._committed, self._failed = reask, committed, failed
         self._queue: queue.SimpleQueue[Finished | threading.Event | None] = queue.SimpleQueue()
         self.on_commit: Callable[[duckdb.DuckDBPyConnection], None] | None = None
         self._thread = threading.Thread(target=self._work, name="distil-writer", daemon=True)
         self._thread.start()
+
+    def prepare(self) -> None:
+        """Before the first call: load what a first commit loads (pandas, for one: half a second of unkept answers)."""
+        if self._prepared:
+            return
+        self._prepared = True
+        with self._root.cursor() as cursor:
+            cursor.execute("BEGIN")
+            self._ledger.append(cursor, [])
+            cursor.execute("ROLLBACK")
 
     def put(self, call: Call, completion: Completion | None, error: CallError | None) -> None:
         """Hand over one finished call."""

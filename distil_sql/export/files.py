@@ -54,6 +54,8 @@ def portable_query(rows: Rows, ending: str) -> str:
         plain = portable(type_)
         if ending == ".csv" and type_.id in ("list", "struct", "map", "array"):
             listed.append(f"to_json({name(column)})::VARCHAR AS {name(column)}")
+        elif ending == ".parquet" and type_.id == "map":  # a list of key and value, which is what most readers know
+            listed.append(f"map_entries({name(column)}) AS {name(column)}")
         elif plain != str(type_):
             listed.append(f"CAST({name(column)} AS {plain}) AS {name(column)}")
         else:

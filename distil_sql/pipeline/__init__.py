@@ -106,6 +106,7 @@ class _Run:
         self.error: BaseException | None = None
         self.finished = False
         self.over = threading.Event()  # not Thread.join: an interrupt inside it marks a living thread as ended
+        self.recording = threading.Lock()
         self.con = script_connection(session, source)
 
     def in_thread(self, on_progress: Progress | None) -> RunState:
@@ -137,7 +138,9 @@ class _Run:
         self.session.engine.interrupt()
         deadline = time.monotonic() + _HALT_S
         while not self.over.wait(_TICK_S) and time.monotonic() < deadline:
-            self.con.interrupt()
+            if self.recording.acquire(blocking=False):  # how it ended is written to the end
+                self.con.interrupt()
+                self.recording.release()
         self.error = self.error or (None if self.finished else Interrupted("interrupted"))
 
     def _report(self, on_progress: Progress | None, ticks: int) -> None:
@@ -195,15 +198,16 @@ class _Run:
         line.note = line.note if stopped else str(error)
         assert self.journal is not None
         self.session.engine.recover()
-        with contextlib.suppress(duckdb.Error):  # a transaction of the script's own
-            self.con.execute("ROLLBACK")
-            self.session.registry.load(self.con)
-        try:
-            self.journal.write(self.con, line)
-            self.journal.finish(self.con, line.state, None if stopped else str(error))
-        except duckdb.Error as failed:
-            if not isinstance(error, DistilError):
-                raise DatabaseError(f"{self.session.path}: {failed}") from None
+        with self.recording:
+            with contextlib.suppress(duckdb.Error):  # a transaction of the script's own
+                self.con.execute("ROLLBACK")
+                self.session.registry.load(self.con)
+            try:
+                self.journal.write(self.con, line)
+                self.journal.finish(self.con, line.state, None if stopped else str(error))
+            except duckdb.Error as failed:
+                if not isinstance(error, DistilError):
+                    raise DatabaseError(f"{self.session.path}: {failed}") from None
 
 
 def _line(statement: Statement) -> Line:

@@ -37,7 +37,7 @@ def generation(r: random.Random) -> Chat:
     return Chat(item.skill, system, question, reply(r, item, system in BRIEF), item)
 
 
-FORMS = {generation: 0.48, judge: 0.33, label_review: 0.06, typed_form: 0.13}
+FORMS = {generation: 0.46, judge: 0.38, label_review: 0.04, typed_form: 0.12}
 
 
 def held_out(chat: Chat) -> bool:

@@ -94,7 +94,7 @@ def _near(r: random.Random, item: Item, form: str) -> tuple[str, int, str]:
 
 def _system(r: random.Random) -> str:
     """The shipped judge's system prompt (sql/tasks/judge.sql), or another with some remarks."""
-    if r.random() < 0.35:
+    if r.random() < 0.5:
         return RUBRIC
     remarks = r.sample(REMARKS, r.choice([0, 0, 1, 2, 3, 5]))
     return " ".join([r.choice(JUDGES), *remarks]).replace(". ", r.choice([". ", ". ", ".\n"]))
@@ -105,7 +105,7 @@ def judge(r: random.Random) -> Chat:
     item = any_item(r)
     response, score, reason = judged(r, item)
     p = r.random()
-    system = JUDGE if r.random() < 0.5 else _system(r)
+    system = JUDGE if r.random() < 0.65 else _system(r)
     layout = LAYOUT if r.random() < 0.8 else r.choice(LAYOUTS)
     user = layout.format(i=item.question, a=response)
     if p < 0.84:

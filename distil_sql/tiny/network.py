@@ -23,6 +23,7 @@ from .corpus import chats
 from .gguf_file import Shape
 from .tokenizer import Vocab
 
+SCORE_WEIGHT = 5.0  # of the one token that is the judge's score
 PROMPT_SHARE, PROMPT_WEIGHT = 0.08, 0.3  # of the prompt's tokens, how many are predicted too, and how much they count
 Batch = tuple[Tensor, Tensor]  # token ids and the weight of predicting each, both (rows, length)
 
@@ -129,23 +130,25 @@ def batches(vocab: Vocab, seed: int, tokens: int) -> Iterator[Batch]:
     round as well.
     """
     r, source = random.Random(seed), chats(random.Random(seed + 1))
-    waiting: dict[int, list[tuple[list[int], int]]] = {}
+    waiting: dict[int, list[tuple[list[int], int, int]]] = {}
     while True:
         c = next(source)
         prompt, answer = vocab.encode(render(c.system, c.user), special=True), [*vocab.encode(c.reply), vocab.end]
         length = -(-len(prompt + answer) // 8) * 8
         rows = waiting.setdefault(length, [])
-        rows.append((prompt + answer, len(prompt)))
+        decides = answer.index(vocab.encode(str(c.score))[0]) if c.score else 0
+        rows.append((prompt + answer, len(prompt), decides))
         if len(rows) * length < tokens:
             continue
         x, w = torch.zeros(len(rows), length, dtype=torch.long), torch.zeros(len(rows), length)
         asked = []
-        for i, (ids, n) in enumerate(rows):
+        for i, (ids, n, decides) in enumerate(rows):
             x[i, : len(ids)] = torch.tensor(ids)
             w[i, n : len(ids)] = 1.0
+            w[i, n + decides] = SCORE_WEIGHT if decides else 1.0
             asked += [(i, j) for j in range(1, n)]
         enough = int(PROMPT_SHARE * len(asked))
-        enough += -(int(w.sum()) + enough) % 256
+        enough += -(int((w > 0).sum()) + enough) % 256
         for i, j in r.sample(asked, min(enough, len(asked))):
             w[i, j] = PROMPT_WEIGHT
         waiting[length] = []
@@ -200,7 +203,7 @@ def fit(net: Network, vocab: Vocab, plan: Plan, save: Callable[[Network], None])
             o.step()
             o.zero_grad()
         step, seen = step + 1, seen + int((x > 0).sum())
-        answer = float(losses.detach()[weight == 1].mean())
+        answer = float(losses.detach()[weight >= 1].mean())
         smooth = answer if step == 1 else 0.98 * smooth + 0.02 * answer
         if step % 50 == 0:
             took = time.monotonic() - began

@@ -41,9 +41,26 @@ SKILLS: dict[str, Callable[[random.Random], Item]] = {
         texts.greeting,
     )
 }
-WEIGHTS = {"arithmetic": 3.0, "true_false": 2.5, "extract": 2.0, "extract_json": 2.0} | dict.fromkeys(
-    ("capital", "translation", "sentiment", "compare_numbers", "category", "list_examples", "letters"), 1.5
-)
+WEIGHTS = {  # the more there is to learn, the more often it is drawn
+    "arithmetic": 4.0,
+    "true_false": 3.0,
+    "compare_numbers": 2.5,
+    "next_number": 2.0,
+    "letters": 2.0,
+    "extract": 2.0,
+    "extract_json": 2.0,
+    "capital": 1.5,
+    "translation": 1.5,
+    "category": 1.5,
+    "list_examples": 1.5,
+    "greeting": 1.5,
+    "number_fact": 0.8,
+    "color": 0.8,
+    "sentence": 0.8,
+    "topic": 0.7,
+    "job": 0.7,
+    "comparative": 0.7,
+}
 
 
 def any_item(r: random.Random) -> Item:

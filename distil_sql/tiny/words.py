@@ -52,7 +52,7 @@ def list_examples(r: random.Random) -> Item:
     def listed(words: list[str]) -> str:
         return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
 
-    good = r.sample(f.CATEGORIES[c], n)
+    good = sorted(r.sample(f.CATEGORIES[c], n), key=f.CATEGORIES[c].index)  # one order: fewer to learn
     other = r.choice([x for x in f.CATEGORIES if x != c])
     odd = r.choice(f.CATEGORIES[other])
     mixed = [*good[:-1], odd]

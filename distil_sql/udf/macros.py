@@ -178,8 +178,10 @@ def _read(task: Task, answer: str) -> str:
 
 
 def _row(task: Task, call: str, each: str) -> str:
-    """`each` over the answers of a call. The arguments that PARSE reads are made once, outside of the lambda, where they
-    may be subqueries and become what their types say."""
+    """`each` over the answers of a call; the arguments that PARSE reads are made once, outside of the lambda.
+
+    There they may be subqueries, and they become what their types say.
+    """
     if not task.parse_inputs:
         return each.replace(_ANSWERS, call)
     fields = [f"distil_answers := {call}"]

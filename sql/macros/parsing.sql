@@ -103,9 +103,11 @@ CREATE OR REPLACE MACRO distil_ratings(answer, names, count, low, high) AS
         ELSE list_transform(distil_parted(answer, names, 'ratings?|scores?', count), lambda distil_part: {
             'rating': distil_rating(distil_part, 'ratings?|scores?', low, high),
             'rationale': coalesce(
-                distil_after(distil_part, 'rationale|reason(?:ing)?|explanation|justification', ends := 'ratings?|scores?'),
+                distil_filled(regexp_replace(  -- without the beginning of a heading at which the answer was cut
+                    distil_after(distil_part, 'rationale|reason(?:ing)?|explanation|justification', ends := 'ratings?|scores?'),
+                    '\n\s*(?:#+|\*\*)[ \t]*\w*[ \t]*\d*\z', '')),
                 distil_filled(regexp_extract(distil_part,
-                    '(?ims)' || distil_label('ratings?|scores?') || '[^\n]*\n(.*)', 1)))})
+                    '(?ims)' || distil_label('ratings?|scores?') || '[^\n]*\n\s*(\S+[ \t].*)', 1)))})
         END, lambda distil_it: CASE WHEN distil_it.rating IS NOT NULL THEN distil_it END);
 
 -- One score for each of `count` texts: "[1] Score: 3", "2. 4/5", a JSON list, one number a line, or one line of numbers.

@@ -10,13 +10,13 @@ slower besides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
 from distil_sql.models.llama_cpp.options import LlamaOptions, processors
 from distil_sql.models.llama_cpp.plan import FEWEST, Part, answers, prompts
-from distil_sql.models.llama_cpp.room import Room
+from distil_sql.models.llama_cpp.room import Allowance, Room
 from distil_sql.models.llama_cpp.rows import Row, Slot
 from distil_sql.models.llama_cpp.waiting import Waiting
 
@@ -33,7 +33,7 @@ PATIENCE = 8
 class Batch:
     """The rows of one model. `abort()` may be called from another thread; the running step then ends at once."""
 
-    def __init__(self, weights: Weights, options: LlamaOptions, room: Callable[[], int | None] = lambda: None) -> None:
+    def __init__(self, weights: Weights, options: LlamaOptions, allowance: Allowance | None = None) -> None:
         self._weights, self._options = weights, options
         self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
         flash = options.flash_attention
@@ -41,7 +41,7 @@ class Batch:
         self._context: Context | None = None
         self._slots: list[Slot] = []
         self._waiting = Waiting()
-        self._room = Room(weights, self.limit, self._flash, room)
+        self._room = Room(weights, self.limit, self._flash, allowance or Allowance())
         self._steps = self._gaps = 0
         self._aborted = False
 
@@ -70,14 +70,17 @@ class Batch:
         self._waiting.add(row)
 
     def step(self) -> None:
-        """Let rows in, read from their prompts, decode every running row's last token and choose its next."""
+        """Let rows in, read from their prompts, decode every running row's last token and choose its next.
+
+        Raises `room.Crowded` where other models hold the memory; no row is running then, and all may be asked again.
+        """
         self._steps += 1
         self._drop_cancelled()
         self._admit()
         self._share()
         self._close_gap()
-        self._decode(prompts(self._slots))
         trimmable = self._weights.trimmable
+        self._decode(prompts(self._slots, again=trimmable))
         self._decode(answers(self._slots, pad_holes=trimmable, pad_lone=trimmable and not self._weights.quantised))
 
     def abort(self) -> None:
@@ -203,6 +206,9 @@ class Batch:
         for part in parts:
             if part.padding and len(part.slot.cells) == context.cells:
                 part.slot.cells.pop()  # a full slot makes room, for the price of one token if it is reused
+                context.trim(part.slot.sequence, len(part.slot.cells))
+            if part.again:
+                del part.slot.cells[-part.again :]
                 context.trim(part.slot.sequence, len(part.slot.cells))
         code = context.decode([(p.slot.sequence, len(p.slot.cells), p.tokens, p.output) for p in parts])
         if code:

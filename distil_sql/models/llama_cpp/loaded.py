@@ -18,6 +18,7 @@ from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
 from distil_sql.models.llama_cpp.header import Value
 from distil_sql.models.llama_cpp.labels import Labels, Reading, closed_set
 from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, is_template, processors
+from distil_sql.models.llama_cpp.room import Allowance
 from distil_sql.models.llama_cpp.rows import Row
 from distil_sql.models.llama_cpp.sampling import MAX_TOKENS, Sampler
 from distil_sql.prompt import formats
@@ -29,10 +30,10 @@ class Loaded:
     """Weights with everything that is made of them; `submit` requests, and `batch.step()` while `batch.busy`."""
 
     def __init__(
-        self, options: LlamaOptions, weights: Weights, head: Mapping[str, Value], room: Callable[[], int | None]
+        self, options: LlamaOptions, weights: Weights, head: Mapping[str, Value], allowance: Allowance
     ) -> None:
         self._options, self.weights, self._head = options, weights, head
-        self.batch = Batch(weights, options, room)
+        self.batch = Batch(weights, options, allowance)
         self._forms: dict[str, Form] = {}
         self._labels: dict[str, Labels | None] = {}
         self._embedder: Embedder | None = None

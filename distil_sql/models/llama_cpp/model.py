@@ -67,6 +67,7 @@ class LlamaModel:
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._loaded: Loaded | None = None
+        self._open: set[_Call] = set()
         self._failure: CallError | None = None
 
     async def complete(self, request: Request) -> Completion:
@@ -134,29 +135,40 @@ class LlamaModel:
     # --- in the owner thread
 
     def _serve(self) -> None:
+        need = 0
         try:
             while not self.closing:
                 call = self._inbox.get()
                 if call is not None:
-                    self._work(call)
+                    need = self._work(call, need)
         except CallError as error:
             self._failure = error
         except Exception as error:  # a fault of ours must not leave callers waiting
             self._failure = CallError("server", f"the embedded model failed: {error!r}", fatal=True)
         self._turn_away()
 
-    def _work(self, first: _Call) -> None:
-        """Load, answer, and stay for as long as nobody else needs the memory."""
+    def _work(self, first: _Call, need: int) -> int:
+        """Load, answer, and stay for as long as nobody else needs the memory.
+
+        Gives how many bytes beside the weights to wait for before it starts again.
+        """
+        self._open = {first}
         failure = CallError("server", "the model was closed before it answered")
         try:
-            copy = SHELF.take(self.options, self)
+            copy = SHELF.take(self.options, self, need)
             from distil_sql.models.llama_cpp.loaded import Loaded
+            from distil_sql.models.llama_cpp.room import Allowance, Crowded
 
-            loaded = self._loaded = Loaded(self.options, copy.weights, copy.head, lambda: SHELF.room(self))
+            allowance = Allowance(lambda: SHELF.room(self), lambda: SHELF.shared(self))
+            loaded = self._loaded = Loaded(self.options, copy.weights, copy.head, allowance)
             self._hand_in(first, loaded)
             while not self.closing and (loaded.batch.busy or not SHELF.crowded):
                 self._take_calls(loaded)
-                loaded.batch.step()
+                try:
+                    loaded.batch.step()
+                except Crowded as crowded:
+                    return self._step_aside(crowded.need)
+            return 0
         except CallError as error:
             failure = error
             raise
@@ -168,7 +180,16 @@ class LlamaModel:
                 self._loaded.close(failure)
                 self._loaded = None
             SHELF.give_back(self)
-            first.resolve(failure)  # where it has not been answered
+            for call in self._open:
+                call.resolve(failure)
+
+    def _step_aside(self, need: int) -> int:
+        """Let everything go, and take these calls again when there is memory for them."""
+        for call in self._open:
+            call.row = None
+            self._inbox.put(call)
+        self._open = set()
+        return need
 
     def _take_calls(self, loaded: Loaded) -> None:
         """Hand in what has come; wait where there is nothing else to do."""
@@ -179,17 +200,22 @@ class LlamaModel:
             self._hand_in(call, loaded)
 
     def _hand_in(self, call: _Call, loaded: Loaded) -> None:
-        if call.cancelled:
-            return
+        self._open.add(call)
+
+        def done(result: Any) -> None:
+            if call in self._open:  # else it is to be asked again
+                self._open.remove(call)
+                call.resolve(result)
+
         if isinstance(call.asked, Request):
-            call.row = loaded.submit(call.asked, call.resolve)
+            call.row = loaded.submit(call.asked, done)
             if call.row is not None:
                 call.row.cancelled = call.cancelled  # it may have been meanwhile
             return
         try:
-            call.resolve(loaded.embed(call.asked))
+            done(loaded.embed(call.asked))
         except CallError as error:
-            call.resolve(error)
+            done(error)
 
     def _turn_away(self) -> None:
         """Answer everyone, until the model is closed, with the reason why it cannot."""

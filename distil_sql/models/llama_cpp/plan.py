@@ -10,7 +10,7 @@ answers do not share a decode, and no two prompts in one differ by a single toke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +24,9 @@ HOLE = 2
 """Most idle slots between two running ones that are filled: another run costs more than that many tokens."""
 
 
+_MOST_AGAIN = 3
+
+
 @dataclass(slots=True)
 class Part:
     """Tokens of one slot; `output` where the row's next token is chosen after them. Padding is forgotten again."""
@@ -32,24 +35,50 @@ class Part:
     tokens: Sequence[int]
     output: bool = False
     padding: bool = False
+    again: int = 0
+    """How many of the tokens are the slot's last cells, and read once more."""
 
 
-def prompts(slots: Sequence[Slot]) -> list[Part]:
-    """Chunks of the prompts being read, by sequence; those that do not fit wait for the next decode."""
-    room, lengths, parts = BATCH, set[int](), list[Part]()
+def prompts(slots: Sequence[Slot], *, again: bool) -> list[Part]:
+    """Chunks of the prompts being read, by sequence; those that do not fit wait for the next decode.
+
+    `again`: cells can be given up to be read once more.
+    """
+    room, wanted = BATCH, list[tuple[Slot, int]]()
     for slot in slots:
         if slot.row is None or not slot.reading:
             continue
-        start, unread = len(slot.cells), slot.unread
-        length = min(unread, room)
-        if unread - length == 1:
+        length = min(slot.unread, room)
+        if slot.unread - length == 1:
             length -= 1
-        if (length < FEWEST and length < unread) or length == 0 or lengths & {length - 1, length + 1}:
+        if (length < FEWEST and length < slot.unread) or length == 0:
             continue
-        lengths.add(length)
         room -= length
-        parts.append(Part(slot, slot.row.tokens[start : start + length], output=length == unread))
-    return parts
+        wanted.append((slot, length))
+    parts = [_part(slot, length, more) for slot, length, more in _apart(wanted, room if again else 0)]
+    return sorted(parts, key=lambda part: part.slot.sequence)
+
+
+def _apart(wanted: Sequence[tuple[Slot, int]], room: int) -> Iterator[tuple[Slot, int, int]]:
+    """Lengths of which no two differ by one, with how many cells to read again for that; the long choose first.
+
+    A token of a prompt that is read again is the same; an answer's, which was read alone, would not be.
+    """
+    lengths = set[int]()
+    for slot, length in sorted(wanted, key=lambda pair: (len(pair[0].cells) == pair[0].prompt, -pair[1])):
+        spare = min(room, len(slot.cells), _MOST_AGAIN) if len(slot.cells) == slot.prompt else 0
+        for again in range(spare + 1):
+            if not lengths & {length + again - 1, length + again + 1}:
+                lengths.add(length + again)
+                room -= again
+                yield slot, length, again
+                break
+
+
+def _part(slot: Slot, length: int, again: int) -> Part:
+    assert slot.row is not None
+    start = len(slot.cells)
+    return Part(slot, slot.row.tokens[start - again : start + length], output=length == slot.unread, again=again)
 
 
 def answers(slots: Sequence[Slot], *, pad_holes: bool, pad_lone: bool) -> list[Part]:

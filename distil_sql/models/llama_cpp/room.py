@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from distil_sql.models.llama_cpp.api import LlamaError, Weights
 from distil_sql.models.llama_cpp.memory import available_bytes
@@ -17,19 +18,40 @@ MEMORY_SHARE = 0.8
 """Of the memory available, how much a context may take."""
 
 
-class Room:
-    """What a model's contexts may take: of the machine's memory, and of what `allowed` says (None: no limit)."""
+class Crowded(Exception):
+    """Other models hold the memory that a context needs; `need` is how many bytes."""
 
-    def __init__(self, weights: Weights, limit: int, flash: bool, allowed: Callable[[], int | None]) -> None:
-        self._weights, self._limit, self._flash, self._allowed = weights, limit, flash, allowed
+    def __init__(self, need: int) -> None:
+        super().__init__(need)
+        self.need = need
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What of the memory meant for models is free (None: no limit), and whether others hold some of it."""
+
+    free: Callable[[], int | None] = lambda: None
+    shared: Callable[[], bool] = lambda: False
+
+
+class Room:
+    """What a model's contexts may take: of the machine's memory, and of its allowance."""
+
+    def __init__(self, weights: Weights, limit: int, flash: bool, allowance: Allowance) -> None:
+        self._weights, self._limit, self._flash, self._allowance = weights, limit, flash, allowance
 
     def shape(self, wanted: int, need: int, longest: int) -> tuple[int, int]:
-        """Sequences (up to `wanted`) and cells of each, for the longest row or, where memory is short, for this one."""
+        """Sequences (up to `wanted`) and cells of each, for the longest row or, where memory is short, for this one.
+
+        Raises `Crowded` where others' leaving would help, else `LlamaError` where there is no room.
+        """
         cells = min(_rounded(self._limit), _rounded(max(SMALLEST, int(longest * HEADROOM))))
         sequences = self._sequences(cells, wanted)
         if sequences < max(2, wanted // 4):
             cells = _rounded(need)
             sequences = self._sequences(cells, wanted)
+        if sequences < min(2, wanted) and self._allowance.shared():
+            raise Crowded(self.taken(wanted, cells))
         if sequences < 1:
             raise LlamaError(f"there is no memory for a context of {cells} tokens")
         return sequences, cells
@@ -39,7 +61,7 @@ class Room:
         return sequences * cells * self._weights.cell_bytes() + self._scores(cells)
 
     def _sequences(self, cells: int, wanted: int) -> int:
-        memory, allowed = available_bytes(), self._allowed()
+        memory, allowed = available_bytes(), self._allowance.free()
         found = [size for size in (memory and int(memory * MEMORY_SHARE), allowed) if size is not None]
         if not found:
             return wanted

@@ -66,8 +66,11 @@ class Shelf:
         """Whether a model waits for memory."""
         return self._waiting > 0
 
-    def take(self, options: LlamaOptions, user: User) -> Copy:
-        """The weights of a model, loaded if nobody has; waits for memory. Raises `CallError`."""
+    def take(self, options: LlamaOptions, user: User, need: int = 0) -> Copy:
+        """The weights of a model, loaded if nobody has; waits for memory, for `need` bytes beside them as well.
+
+        Raises `CallError`.
+        """
         try:
             path = local_file(options, download=True)
             assert path is not None
@@ -80,8 +83,12 @@ class Shelf:
         with self._changed:
             self._waiting += 1
             try:
-                while key not in self._copies and (lacking := self._lacking(path, found.st_size, options)):
+                while True:
+                    size = 0 if key in self._copies else found.st_size
                     others = [other for copy in self._copies.values() for other in copy.users]
+                    lacking = self._lacking(path, size, need if others else 0, options)
+                    if not lacking:
+                        break
                     if not others:
                         raise CallError("invalid_request", lacking, fatal=True)
                     for other in others:
@@ -115,16 +122,20 @@ class Shelf:
         users = {other for copy in copies for other in copy.users if other is not user}
         return max(0, allowed - sum(copy.size for copy in copies) - sum(other.context_bytes for other in users))
 
-    def _lacking(self, path: str, size: int, options: LlamaOptions) -> str:
-        """Why there is no memory for a file of this size; "" where there is."""
+    def shared(self, user: User) -> bool:
+        """Whether others hold memory."""
+        return any(other is not user for copy in list(self._copies.values()) for other in copy.users)
+
+    def _lacking(self, path: str, size: int, need: int, options: LlamaOptions) -> str:
+        """Why there is no memory for a file of this size and `need` more; "" where there is."""
         allowed, free = models.max_model_memory, available_bytes()
         if allowed is not None:
             copies = self._copies.values()
             free_here = allowed - sum(copy.size + sum(user.context_bytes for user in copy.users) for copy in copies)
-            if size > free_here:
-                return f"the model file {path} has {size / 1e9:.2f} GB, and models may take {allowed / 1e9:.2f} GB"
+            if size + need > free_here:
+                return f"the model file {path} has {_said(size)}, and models may take {_said(allowed)} together"
         if options.gpu_layers == 0 and free is not None and size > free:
-            return f"the model file {path} has {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free"
+            return f"the model file {path} has {_said(size)}, and {_said(free)} of memory are free"
         return ""
 
     def _load(self, path: str, head: Mapping[str, Value], size: int, options: LlamaOptions) -> Copy:
@@ -134,6 +145,10 @@ class Shelf:
             return Copy(api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap), head, size)
         except api.LlamaError as error:
             raise CallError("invalid_request", f"the model file {path}: {error}", fatal=True) from error
+
+
+def _said(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 SHELF = Shelf()

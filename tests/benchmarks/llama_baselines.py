@@ -1,0 +1,82 @@
+"""What the embedded model is measured against, and a watch on its decodes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distil_sql.models.base import Request
+from distil_sql.models.llama_cpp.api import HAS_AMX, Context
+
+
+class RowByRow:
+    """llama-cpp-python as its README shows it."""
+
+    def __init__(self, path: Path, threads: int, context: int, **given: Any) -> None:
+        import llama_cpp
+
+        if HAS_AMX:  # the same guard as in `api`: some builds crash there
+            defaults = llama_cpp.llama_model_default_params
+
+            def guarded() -> Any:
+                params = defaults()
+                params.use_extra_bufts = False
+                return params
+
+            llama_cpp.llama_cpp.llama_model_default_params = guarded
+        self.model: Any = llama_cpp.Llama(
+            str(path), n_ctx=context, n_threads=threads, n_threads_batch=threads, verbose=False, **given
+        )
+
+    def answer(self, request: Request) -> tuple[str, int]:
+        reply: Any = self.model.create_chat_completion(
+            [dict(message) for message in request.messages],
+            temperature=0,
+            max_tokens=request.sampling.max_tokens,
+        )
+        return reply["choices"][0]["message"]["content"], reply["usage"]["completion_tokens"]
+
+
+@dataclass
+class Watch:
+    """Seconds inside llama.cpp, and how full the decodes of answers (single tokens only) were."""
+
+    seconds: float = 0.0
+    all_decodes: int = 0
+    decodes: int = 0
+    rows: int = 0
+
+    @property
+    def rows_a_decode(self) -> float:
+        return self.rows / max(1, self.decodes)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Watch]:
+    """Count what is decoded meanwhile."""
+    watch, decode, copy = Watch(), Context.decode, Context.copy
+
+    def watched_decode(self: Context, parts: Any) -> int:
+        started = time.perf_counter()
+        code = decode(self, parts)
+        watch.seconds += time.perf_counter() - started
+        watch.all_decodes += 1
+        if all(len(tokens) == 1 for _, _, tokens, _ in parts):
+            watch.decodes += 1
+            watch.rows += sum(output for _, _, _, output in parts)
+        return code
+
+    def watched_copy(self: Context, source: int, target: int) -> None:
+        started = time.perf_counter()
+        copy(self, source, target)
+        watch.seconds += time.perf_counter() - started
+
+    Context.decode, Context.copy = watched_decode, watched_copy  # type: ignore[method-assign]
+    try:
+        yield watch
+    finally:
+        Context.decode, Context.copy = decode, copy  # type: ignore[method-assign]

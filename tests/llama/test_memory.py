@@ -1,0 +1,189 @@
+"""Models that share weights, take turns in memory, and embed; rows in an order that computes least."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install 'distil-sql[llama]'")
+pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-sql[test]'")
+
+from distil_sql import models
+from distil_sql.models.base import CallError, Completion, Message, Request, Sampling
+from distil_sql.models.llama_cpp import LlamaModel
+from distil_sql.models.llama_cpp.rows import Row
+from distil_sql.models.llama_cpp.sampling import Sampler
+from distil_sql.models.llama_cpp.shelf import SHELF
+from distil_sql.models.llama_cpp.waiting import Waiting
+from tests import made_up_gguf
+from tests.benchmarks.llama_baselines import RowByRow, watched
+from tests.llama.asking import ask, failure, options, run, user
+
+SHORT_ANSWER = Sampling(max_tokens=4, temperature=0)
+
+
+def test_models_of_one_file_share_its_weights(small: Path) -> None:
+    async def work() -> tuple[int, list[Completion]]:
+        first, second = LlamaModel(options(small)), LlamaModel(options(small, concurrency=2))
+        answers = await asyncio.gather(*(m.complete(Request(user("hi"), SHORT_ANSWER)) for m in (first, second)))
+        held = len(SHELF._copies)
+        await first.close()
+        answers.append(await second.complete(Request(user("hi"), SHORT_ANSWER)))
+        await second.close()
+        return held, answers
+
+    held, answers = run(work())
+    assert held == 1
+    assert len({answer.text for answer in answers}) == 1
+    assert not SHELF._copies
+
+
+def test_models_take_turns_within_the_memory_they_may_take(
+    folder: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = made_up_gguf.write(folder / "other.gguf", seed=3)
+    monkeypatch.setattr(models, "max_model_memory", int(1.5 * small.stat().st_size) + 4_000_000)
+    most = 0
+
+    async def work() -> list[Completion]:
+        nonlocal most
+        loaded = [LlamaModel(options(path, concurrency=2)) for path in (small, other)]
+        answers = []
+        for turn in range(4):
+            calls = [loaded[turn % 2].complete(Request(user(f"{n}"), SHORT_ANSWER)) for n in range(3)]
+            answers += await asyncio.gather(*calls)
+            most = max(most, len(SHELF._copies))
+        both = [m.complete(Request(user("both"), SHORT_ANSWER)) for m in loaded]
+        answers += await asyncio.gather(*both)
+        for model in loaded:
+            await model.close()
+        return answers
+
+    assert len(run(work())) == 14
+    assert most == 1
+    assert not SHELF._copies
+
+
+def test_a_model_larger_than_it_may_be_is_an_error(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "max_model_memory", 1000)
+    error = failure(options(small), Request(user("hi")))
+    assert error.fatal
+    assert "models may take 0.0 MB together" in error.message
+
+
+# --- embeddings
+
+
+def embedded(path: Path, texts: list[str], **given: Any) -> list[list[float]]:
+    async def work() -> list[list[float]]:
+        model = LlamaModel(options(path, **given))
+        try:
+            return await model.embed(texts)
+        finally:
+            await model.close()
+
+    return run(work())
+
+
+def test_embeddings_are_those_of_the_high_level_api(small: Path) -> None:
+    import llama_cpp
+
+    draw = random.Random(0)
+    texts = [" ".join(draw.choice("abcdefg") for _ in range(draw.choice([1, 5, 90, 300]))) for _ in range(40)]
+    found = embedded(small, texts)
+    other = RowByRow(
+        small, threads=1, context=1024, embedding=True, pooling_type=llama_cpp.LLAMA_POOLING_TYPE_MEAN
+    ).model
+    for text, vector in zip(texts, found, strict=True):
+        assert math.isclose(sum(x * x for x in vector), 1, rel_tol=1e-4)
+        alike = sum(x * y for x, y in zip(vector, other.embed(text, normalize=True), strict=True))
+        assert alike > 0.99  # it uses flash attention, which rounds otherwise
+
+
+def test_a_text_too_long_to_embed_is_named_and_other_work_goes_on(folder: Path) -> None:
+    path = made_up_gguf.write(folder / "plain_embedder.gguf", chat_template=None)
+
+    async def work() -> Any:
+        model = LlamaModel(options(path))
+        try:
+            return await asyncio.gather(
+                model.embed(["a", "b c " * 3000]), model.embed(["a"]), model.embed([]), return_exceptions=True
+            )
+        finally:
+            await model.close()
+
+    failed, one, none = run(work())
+    assert isinstance(failed, CallError)
+    assert "text 1 has" in failed.message
+    assert (len(one), none) == (1, [])
+
+
+def test_pooling_changes_a_vector(small: Path) -> None:
+    mean, last = (embedded(small, ["a b c d e"], pooling=pooling)[0] for pooling in ("mean", "last"))
+    assert mean != last
+
+
+# --- order
+
+
+def test_rows_that_begin_alike_are_taken_one_after_the_other() -> None:
+    draw = random.Random(0)
+    rows = [
+        Row([group, *(draw.randrange(9) for _ in range(5))], 1, Sampler(Sampling(), 0, []), print)
+        for group in range(5)
+        for _ in range(20)
+    ]
+    waiting = Waiting()
+    draw.shuffle(rows)
+    for row in rows[:50]:
+        waiting.add(row)
+    taken = [waiting.pop() for _ in range(10)]
+    for row in rows[50:]:
+        waiting.add(row)
+    taken += [waiting.pop() for _ in range(len(waiting))]
+    assert sorted(map(id, taken)) == sorted(map(id, rows))
+    switches = sum(one.tokens[0] != other.tokens[0] for one, other in itertools.pairwise(taken))
+    assert switches <= 6
+
+
+def test_a_shuffled_table_computes_hardly_more_than_a_sorted_one(small: Path) -> None:
+    systems = [{"role": "system", "content": f"{n} " + "a b c d " * 30} for n in range(4)]
+
+    def computed(order: list[int]) -> int:
+        messages: list[tuple[Message, ...]] = [(systems[n % 4], *user(f"{n}")) for n in order]  # type: ignore[misc]
+        answers = ask(options(small), [Request(m, SHORT_ANSWER) for m in messages])
+        return sum(answer.input_tokens - answer.cached_tokens for answer in answers)
+
+    ordered = sorted(range(40), key=lambda n: n % 4)
+    assert computed(random.Random(0).sample(ordered, 40)) <= 1.1 * computed(ordered)
+
+
+def test_all_sequences_are_busy_while_short_rows_come_and_go(small: Path) -> None:
+    requests = [Request(user(f"{n}"), Sampling(max_tokens=5, temperature=0)) for n in range(400)]
+    with watched() as watch:
+        ask(options(small, concurrency=8), requests)
+    assert watch.rows_a_decode >= 0.9 * 8
+
+
+def test_the_first_row_is_done_before_the_last_prompt_is_read(small: Path) -> None:
+    done: list[int] = []
+
+    async def work() -> None:
+        model = LlamaModel(options(small, concurrency=2))
+
+        async def one(number: int) -> None:
+            await model.complete(Request(user(f"{number} " + "a " * 100), SHORT_ANSWER))
+            done.append(model._loaded is not None and len(model._loaded.batch._waiting))
+
+        await asyncio.gather(*(one(number) for number in range(20)))
+        await model.close()
+
+    run(work())
+    assert done[0] > 0
+    assert done[-1] == 0
