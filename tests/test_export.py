@@ -11,15 +11,16 @@ from unittest import mock
 import duckdb
 import pytest
 
+import distil_sql
 from tests.command import query
 from tests.inside import distil
-from tests.macros import graded, with_macros
+from tests.macros import graded
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "x.duckdb"
-    with with_macros("training_sets", database=str(path)) as con:
+    with distil_sql.connect(path) as con:
         graded(con)
         con.execute("CREATE VIEW chosen AS FROM to_dpo(graded, instruction, response, verdict.score)")
         con.execute(

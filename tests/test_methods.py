@@ -9,7 +9,6 @@ import duckdb
 import pytest
 
 from tests.inside import distil
-from tests.macros import with_macros
 
 pytest.importorskip("llama_cpp")
 
@@ -59,7 +58,6 @@ def _state(database: Path, table: str) -> tuple[list[object], int]:
 @pytest.mark.parametrize("method", CHECKS)
 def test_a_method_does_what_it_says_and_does_it_once(method: str, tmp_path: Path) -> None:
     database = tmp_path / "x.duckdb"
-    with_macros("parsing", "duplicates", "quality", "training_sets", database=str(database)).close()
     table, check = CHECKS[method]
     _run(method, database)
     with duckdb.connect(str(database)) as con:

@@ -16,7 +16,6 @@ from tests import command
 from tests.fake_server import FakeServer
 from tests.hub_server import HubServer
 from tests.inside import distil
-from tests.macros import with_macros
 
 SCRIPT = """
 CREATE OR REPLACE LABELLER TASK grade(instruction VARCHAR, response VARCHAR)
@@ -35,7 +34,6 @@ CREATE OR REPLACE TABLE door AS SELECT 'postgres://me:geheim@host/db' AS address
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("push")
-    with_macros("training_sets", database=str(folder / "x.duckdb")).close()
     with FakeServer() as server:
         models = command.model(server, price_in=1, price_out=2, temperature=0.5)
         models += command.model(server, "labeller", seed=1)

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.macros import with_macros
-
 pytest.importorskip("llama_cpp")
 
 ROOT = Path(__file__).parent.parent
@@ -60,9 +58,11 @@ def test_the_queries_over_the_ledger_run(database: str) -> None:
 def test_the_training_sets_shown_are_made(database: str, tmp_path: Path) -> None:
     import shutil
 
+    import distil_sql
+
     block = next(block for block in _blocks("sql") if "to_dpo" in block)
     copy = str(shutil.copy(database, tmp_path / "copy.duckdb"))
-    with with_macros("training_sets", "duplicates", "quality", "agreement", "ranking", database=copy) as con:
+    with distil_sql.connect(copy) as con:
         for query in re.sub(r"--.*", "", block).split(";"):
             if query.strip():
                 assert con.execute(query).fetchone() is not None or "to_" in query, query

@@ -16,7 +16,7 @@ from distil_sql.engine.budget import Budget
 from distil_sql.engine.call import Call
 from distil_sql.engine.limits import Limits
 from distil_sql.errors import DistilError
-from distil_sql.models.base import TRANSIENT, CallError, Completion, Model
+from distil_sql.models.base import TRANSIENT, CallError, Completion, Model, Told
 
 MAX_ATTEMPTS = 6
 MAX_REJECTIONS = 60
@@ -44,6 +44,7 @@ class Lane:
         self._wake: asyncio.TimerHandle | None = None
         self._closed = False
         self._heard = False
+        self._told: Told | None = None
         self._away_since: float | None = None
 
     @property
@@ -123,6 +124,7 @@ class Lane:
         else:
             call.spent_s += time.monotonic() - started
             self._heard, self._away_since = True, None
+            self._listen()
             self.limits.answered(completion.input_tokens + completion.output_tokens)
             self._finished(call, completion, None)
         finally:
@@ -133,6 +135,7 @@ class Lane:
             self._away(call, error)
             return
         self._heard, self._away_since = True, None
+        self._listen()
         if error.fatal:
             self._finished(call, None, error)
         elif error.kind == "rate_limited" and call.rejections < MAX_REJECTIONS:
@@ -141,11 +144,18 @@ class Lane:
             self.limits.rejected(error.retry_after)
             self.add_first(call)
         elif error.kind in TRANSIENT and error.kind != "rate_limited" and call.attempts < MAX_ATTEMPTS:
+            self.limits.trouble()
             ceiling = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (call.attempts - 1))
             delay = error.retry_after if error.retry_after is not None else random.uniform(0, ceiling)
             self._later(delay, call)
         else:
             self._finished(call, None, error)
+
+    def _listen(self) -> None:
+        """Take over what the server has told of its limits."""
+        if (told := self.model.told) is not self._told and told is not None:
+            self._told = told
+            self.limits.told(told)
 
     def _away(self, call: Call, error: CallError) -> None:
         """Nobody is there, which is not the row's fault: wait for the server; in the end, stop the run."""

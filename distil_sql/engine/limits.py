@@ -11,8 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from distil_sql.models.base import Told
+
 START, CEILING = 16, 256
 _WIDER, _CLOSER, _NO_GAP_S = 1.5, 0.995, 0.001  # the gap between departures: after a burst of 429s, after an answer
+_BREAKER = 20  # failures in a row that open the circuit
 _SLOWEST = 20  # departures a second that the first burst of 429s leaves at least
 
 
@@ -41,6 +44,15 @@ class Bucket:
         self.level -= amount
 
 
+def _raised(bucket: Bucket | None, rate: float, clock: Callable[[], float]) -> Bucket:
+    """A bucket of at least this rate; a new one starts empty, since calls have gone out already."""
+    if bucket is not None and bucket.per_second * 60 >= rate * 0.95:
+        return bucket
+    fresh = Bucket(rate, clock)
+    fresh.level = min(0.0, bucket.level) if bucket is not None else 0.0
+    return fresh
+
+
 class Limits:
     """What one server may be asked, now."""
 
@@ -63,11 +75,13 @@ class Limits:
         self._burst_until = 0.0
         self._streak = 0  # bursts of rejections since the last answer
         self._gap, self._next = 0.0, 0.0
+        self._troubles, self._open = 0, False  # failures since the last answer; whether the circuit is open
+        self._own_rpm, self._own_tpm = rpm, tpm
         self._second, self._answered, self._answered_before = clock(), 0, 0
 
     def delay(self, in_flight: int) -> float | None:
         """Seconds to wait before the next call; None: until one in flight ends; 0: go."""
-        if in_flight >= int(self.window):
+        if in_flight >= (1 if self._open else int(self.window)):
             return None
         wait = max(0.0, max(self._paused_until, self._next) - self._clock())
         if self._requests is not None:
@@ -87,7 +101,8 @@ class Limits:
 
     def answered(self, tokens: int) -> None:
         """A call was answered: correct the token estimate, let the window grow."""
-        self._streak = 0
+        self._streak = self._troubles = 0
+        self._open = False
         self._count()
         self._answered += 1
         self._gap = self._gap * _CLOSER if self._gap > _NO_GAP_S else 0.0
@@ -101,6 +116,20 @@ class Limits:
             self.window = min(CEILING, self.window + 1)  # one more per answer doubles it each round trip
         elif self._answers >= self.window:
             self._answers, self.window = 0, self.window + 1
+
+    def told(self, told: Told) -> None:
+        """The server says what it allows: keep to it, unless the user has said it. The most generous word counts."""
+        if self._own_rpm is None and told.requests_a_minute is not None:
+            self._requests = _raised(self._requests, told.requests_a_minute, self._clock)
+        if self._own_tpm is None and told.tokens_a_minute is not None:
+            self._tokens = _raised(self._tokens, told.tokens_a_minute, self._clock)
+
+    def trouble(self) -> None:
+        """A call failed in a way that may pass. Many in a row open the circuit: one call at a time tries the server."""
+        self._troubles += 1
+        if self._troubles >= _BREAKER and self._clock() >= self._paused_until:
+            self._open = True
+            self.pause(min(30.0, 0.5 * 2 ** min((self._troubles - _BREAKER) // _BREAKER, 6)))
 
     def pause(self, seconds: float) -> None:
         """Send nothing for a while."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from distil_sql.prompt import Message
 
-__all__ = ["TRANSIENT", "CallError", "Completion", "ErrorKind", "Message", "Model", "Request", "Sampling"]
+__all__ = ["TRANSIENT", "CallError", "Completion", "ErrorKind", "Message", "Model", "Request", "Sampling", "Told"]
 
 ErrorKind = Literal[
     "rate_limited",
@@ -99,10 +99,22 @@ class CallError(Exception):
         return self.message
 
 
+class Told(NamedTuple):
+    """Limits that a server has told of in its answers' headers; None: not told."""
+
+    requests_a_minute: float | None
+    tokens_a_minute: float | None
+
+
 class Model(Protocol):
     """What every model type offers. `complete` may be awaited by `concurrency` callers at once."""
 
     concurrency: int
+
+    @property
+    def told(self) -> Told | None:
+        """The server's limits as its latest answers tell them; None where it tells none."""
+        ...
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request; raises `CallError`."""

@@ -56,7 +56,7 @@ class HttpClient:
             raise _failure(url, error) from None
         except ValueError:
             raise _no_address(url) from None
-        if response.status == 200:
+        if response.status == 200 and response.get_header("x-ratelimit-limit-requests") is None:
             return Reply(200, {}, content)
         return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from distil_sql.models.base import CallError, Completion, ErrorKind, Request
+from distil_sql.models.base import CallError, Completion, ErrorKind, Request, Told
 from distil_sql.models.http import HttpClient, Reply
 from distil_sql.models.options import ModelSpec
 
@@ -46,6 +47,7 @@ class OpenAIModel:
         self.spec = spec
         self.concurrency = spec.whole("concurrency") or 0
         self._client: HttpClient | None = None
+        self.told: Told | None = None
         self._url, self._headers = self._address()  # here, not in the event loop, which the import would hold up
 
     def _address(self) -> tuple[str, dict[str, str]]:
@@ -98,6 +100,8 @@ class OpenAIModel:
             self._client = HttpClient(self._headers, self.spec.number("timeout") or DEFAULT_TIMEOUT)
         data = json.dumps(self.body(request), ensure_ascii=False, separators=(",", ":")).encode()
         reply = await self._client.post(self._url, data)
+        if reply.headers and (told := _told(reply.headers)) is not None:
+            self.told = told
         if reply.status != 200:
             raise _error(replace(reply, body=self._without_key(reply.body)), self.spec)
         try:
@@ -202,6 +206,31 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
     elif code == "insufficient_quota":
         text = f"{spec.base_url} says the account has no quota left: {message}"
     return CallError(kind, text, retry_after=_retry_after(reply.headers), fatal=fatal)
+
+
+def _told(headers: Mapping[str, str]) -> Told | None:
+    """A minute's requests and tokens, from what is used of a limit and how long it takes to fill up again."""
+
+    def a_minute(what: str) -> float | None:
+        limit = headers.get(f"x-ratelimit-limit-{what}")
+        if limit is None:
+            return None
+        try:
+            used = float(limit) - float(headers.get(f"x-ratelimit-remaining-{what}", "0"))
+            seconds = _duration(headers.get(f"x-ratelimit-reset-{what}", ""))
+            return used / seconds * 60 if seconds and used > 0 else (None if seconds == 0 else float(limit))
+        except ValueError:
+            return None
+
+    told = Told(a_minute("requests"), a_minute("tokens"))
+    return told if any(limit is not None for limit in told) else None
+
+
+def _duration(text: str) -> float | None:
+    """Seconds in a duration such as `6m0s`, `1.2s`, `120ms`; None for anything else."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
+    return sum(float(number) * units[unit] for number, unit in parts) if parts else None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

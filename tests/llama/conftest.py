@@ -9,6 +9,21 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _unprobed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process for every made-up file would take longer than the tests."""
+    pytest.importorskip("llama_cpp")
+    if "probed" not in request.fixturenames:
+        monkeypatch.setattr("distil_sql.models.llama_cpp.shelf.probe", lambda path: None)
+
+
+@pytest.fixture
+def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files are probed, and what has run is noted in this folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("gguf")

@@ -18,7 +18,7 @@ from distil_sql.models.llama_cpp.plan import answers, prompts
 from distil_sql.models.llama_cpp.rows import Row, Slot
 from distil_sql.models.llama_cpp.sampling import Sampler
 from tests import made_up_gguf
-from tests.llama.asking import (
+from tests.llama.asking import (, BOOLEAN, SHORT, record
     ask,
     options,
     run,
@@ -56,6 +56,29 @@ def test_answers_do_not_depend_on_the_batch_or_its_order(folder: Path, quantisat
         order = random.Random(concurrency).sample(range(len(requests)), len(requests))
         answers = ask(options(path, concurrency=concurrency), [requests[i] for i in order])
         assert [(a.text, a.finish_reason) for a in answers] == [expected[i] for i in order]
+
+
+@pytest.mark.parametrize("quantisation", ["q8_0", "q4_0", "f16"])
+def test_typed_answers_do_not_depend_on_the_batch_either(folder: Path, quantisation: str) -> None:
+    """Forced text and labels' branches are read as stretches, beside whatever else is there."""
+    path = made_up_gguf.write(folder / f"typed_{quantisation}.gguf", quantisation=quantisation, layers=3)
+    digit = {"type": "integer", "minimum": 1, "maximum": 9}
+    schemas = [
+        None,
+        record(score=digit, reason=SHORT, correct=BOOLEAN, confidence=digit),
+        record(value={"enum": ["very good", "very bad", "good", "bad", "verbose"]}),
+        record(value=BOOLEAN),
+        record(items={"type": "array", "items": SHORT, "maxItems": 3}),
+    ]
+    requests = [
+        Request(one.messages, one.sampling, schemas[number % len(schemas)], number % 3)
+        for number, one in enumerate(mixed_requests() * 2)
+    ]
+    expected = [(a.text, a.finish_reason, a.probabilities) for a in ask(options(path, concurrency=1), requests)]
+    for concurrency in (5, 16):
+        order = random.Random(concurrency).sample(range(len(requests)), len(requests))
+        answers = ask(options(path, concurrency=concurrency), [requests[i] for i in order])
+        assert [(a.text, a.finish_reason, a.probabilities) for a in answers] == [expected[i] for i in order]
 
 
 def test_answers_do_not_depend_on_threads(small: Path) -> None:

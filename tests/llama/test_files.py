@@ -57,6 +57,25 @@ def test_a_file_that_cannot_be_is_one_sentence(folder: Path, small: Path) -> Non
         assert (error.kind, error.fatal, error.message) == ("invalid_request", True, str(caught.value))
 
 
+def test_a_file_that_makes_llama_cpp_abort_is_one_sentence(folder: Path, small: Path, probed: Path) -> None:
+    path = folder / "hostile.gguf"
+    path.write_bytes(small.read_bytes().replace(b"<0x41>", b"<0x42>", 1))
+    error = failure(options(path), Request(user("x")))
+    assert error.fatal
+    assert f"the model file {path} makes llama.cpp crash (GGML_ASSERT" in error.message
+
+
+def test_a_file_that_has_run_is_not_probed_again(
+    folder: Path, small: Path, probed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(user("x"), Sampling(max_tokens=1))
+    ask(options(small), [request])
+    monkeypatch.setattr(subprocess, "run", None)
+    ask(options(small), [request])
+    path = made_up_gguf.write(folder / "unseen.gguf", seed=9)
+    assert "NoneType" in failure(options(path), request).message
+
+
 def test_every_call_on_a_broken_model_fails(folder: Path) -> None:
     async def work() -> list[Any]:
         model = LlamaModel(options(folder / "missing.gguf"))

@@ -58,6 +58,8 @@ class _Call:
 class LlamaModel:
     """An embedded model (`models.base.Model`)."""
 
+    told = None  # it limits nobody
+
     def __init__(self, options: LlamaOptions) -> None:
         self.options = options
         self.concurrency = 2 * options.concurrency  # for every row that runs another waits, and no slot stands idle

@@ -123,7 +123,11 @@ def identity(options: LlamaOptions) -> tuple[str, ...]:
 def _file_identity(options: LlamaOptions) -> str:
     if options.path.startswith("hf://"):
         return options.path
-    path = local_file(options, download=False) or options.path
+    return fingerprint(local_file(options, download=False) or options.path)
+
+
+def fingerprint(path: str) -> str:
+    """What a file is by its content, wherever it lies; raises `ModelError` where it cannot be read."""
     try:
         found = os.stat(path)
     except OSError as error:

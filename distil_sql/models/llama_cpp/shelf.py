@@ -18,6 +18,7 @@ from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.header import Value, read_header
 from distil_sql.models.llama_cpp.memory import available_bytes
 from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, local_file
+from distil_sql.models.llama_cpp.probe import probe
 
 if TYPE_CHECKING:
     from distil_sql.models.llama_cpp.api import Weights
@@ -76,6 +77,8 @@ class Shelf:
             assert path is not None
             head = read_header(path)
             check_header(path, head, options, chat=False)
+            if options.path != "tiny":
+                probe(path)
         except DistilError as error:
             raise CallError("invalid_request", str(error), fatal=True) from error
         found = os.stat(path)
