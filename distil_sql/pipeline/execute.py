@@ -138,19 +138,22 @@ class Executor:
     @contextlib.contextmanager
     def _looking_ahead(self, statement: Sql, line: Line, following: tuple[Statement, Line] | None) -> Iterator[None]:
         """Meanwhile, ask for what the following statement is certain to need."""
-        query = None
-        if self.look_ahead is not None and following is not None and isinstance(following[0], Sql):
-            from distil_sql.script.rowwise import overlap_query  # sqlglot takes a while to load
-
-            query = overlap_query(statement, following[0])
-        if query is None or following is None or self.look_ahead is None:
-            yield
-            return
-        overlap = Overlap(self.session, self.look_ahead(), self.run_id, query, line.tally, following[1].tally)
+        overlap = self._overlap(statement, line, *following) if following is not None else None
         try:
             yield
         finally:
-            overlap.stop()
+            if overlap is not None:
+                overlap.stop()
+
+    def _overlap(self, statement: Sql, line: Line, later: Statement, later_line: Line) -> Overlap | None:
+        if self.look_ahead is None or not isinstance(later, Sql) or not called_tasks(later, self.session.registry):
+            return None
+        from distil_sql.script.rowwise import overlap_query  # sqlglot takes a while to load
+
+        query = overlap_query(statement, later)
+        if query is None:
+            return None
+        return Overlap(self.session, self.look_ahead(), self.run_id, query, line.tally, later_line.tally)
 
     def _drain(self, statement: Sql, line: Line, *, alone: bool) -> None:
         """Wait until every call of the statement (`alone`), or every call there is, is in the ledger."""

@@ -18,9 +18,12 @@ from distil_sql.models.llama_cpp.plan import answers, prompts
 from distil_sql.models.llama_cpp.rows import Row, Slot
 from distil_sql.models.llama_cpp.sampling import Sampler
 from tests import made_up_gguf
-from tests.llama.asking import (, BOOLEAN, SHORT, record
+from tests.llama.asking import (
+    BOOLEAN,
+    SHORT,
     ask,
     options,
+    record,
     run,
     user,
 )
