@@ -1,12 +1,13 @@
 """The ledger, `distil.calls`: look answers up, append outcomes. One writer, any number of readers.
 
-`Ledger(root)` reads through one cursor a thread; `append` belongs to the engine's writer thread alone.
+`Ledger(root)` reads through one cursor a thread of the system; `append` belongs to the engine's writer thread alone.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -84,21 +85,25 @@ _DETAILS = (
     "scores::VARCHAR"
 )
 _ANSWER = "call_id::VARCHAR, response, status, error_kind, run_id::VARCHAR, rowid"
-_AHEAD_ROWS, _AHEAD_CHARACTERS = 32_768, 32_000_000
+_AHEAD_ROWS, _AHEAD_CHARACTERS, _AHEAD_S = 32_768, 32_000_000, 2.0
 
 
 class _Reader:
     """One thread's way of reading: by key, and ahead of itself where keys are asked for in the order they were stored.
 
     A key found by index costs some 10 µs, a row of a scan 2. A statement that runs again asks in nearly the order in
-    which it first did, so what was stored next is read before it is asked for; only good answers, which never change.
+    which it first did, so what was stored next is read before it is asked for; only good answers, which never change
+    while a statement runs. They are forgotten soon: between statements, users delete rows to have them asked again.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, tables: tuple[str, ...]) -> None:
         self.cursor, self._tables = cursor, tables
         self._ahead: dict[str, Answer] = {}
+        self._good_until = 0.0
 
     def answers(self, keys: Sequence[str]) -> dict[str, Answer]:
+        if time.monotonic() > self._good_until:
+            self._ahead.clear()
         ahead = self._ahead
         found = {key: answer for key in keys if (answer := ahead.pop(key, None)) is not None}
         rest = [key for key in keys if key not in found] if found else keys
@@ -119,6 +124,7 @@ class _Reader:
         rows = max(0, min(_AHEAD_ROWS, _AHEAD_CHARACTERS // (1 + characters // len(places))))
         query = f"SELECT {_ANSWER} FROM distil.calls WHERE rowid BETWEEN {first} AND {last + rows} AND status = 'ok'"
         self._ahead = {row[0]: Answer._make(row[:5]) for row in self.cursor.execute(query).fetchall()}
+        self._good_until = time.monotonic() + _AHEAD_S
 
     def select(self, columns: str, keys: Sequence[str]) -> Iterable[tuple[Any, ...]]:
         """Rows of these keys, by the primary key's index."""
@@ -134,19 +140,18 @@ class Ledger:
     def __init__(self, root: duckdb.DuckDBPyConnection) -> None:
         self._root = root
         self.tables: tuple[str, ...] = ("distil.calls",)
-        self._readers = threading.local()
-        self._open: list[_Reader] = []
+        self._readers: dict[int, _Reader] = {}
 
     def _reader(self) -> _Reader:
-        reader: _Reader | None = getattr(self._readers, "reader", None)
+        """This thread's. Not in a `threading.local`: to Python, a thread of DuckDB's is a new one at every call."""
+        reader = self._readers.get(threading.get_ident())
         if reader is None:
-            reader = self._readers.reader = _Reader(self._root.cursor(), self.tables)
-            self._open.append(reader)
+            reader = self._readers[threading.get_ident()] = _Reader(self._root.cursor(), self.tables)
         return reader
 
     def close(self) -> None:
         """Close the reading cursors of all threads."""
-        for reader in self._open:
+        for reader in self._readers.values():
             reader.cursor.close()
 
     def lookup(self, keys: Sequence[str]) -> dict[str, Answer]:

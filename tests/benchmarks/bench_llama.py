@@ -29,20 +29,11 @@ from distil_sql.models.base import Completion, Message, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions
 from distil_sql.models.llama_cpp.options import processors
 from tests import made_up_gguf
-from tests.benchmarks.llama_baselines import RowByRow, watched
+from tests.benchmarks.llama_baselines import RowByRow, high_water, record, watched
 
 DIGIT = {"type": "integer", "minimum": 1, "maximum": 9}
 FORCED = {"relevance": DIGIT, "correctness": DIGIT, "confidence": DIGIT, "harmless": {"type": "boolean"}}
 LABELS = ("positive", "negative", "neutral", "mixed")
-
-
-def record(properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 @dataclass
@@ -208,7 +199,7 @@ def sql(bench: Bench) -> tuple[float, str]:
 
     def run() -> None:
         texts = ", ".join(f"'{bench.words(bench.own)}'" for _ in range(many))
-        api.run(f"CREATE OR REPLACE TABLE said AS SELECT say(t) AS x FROM (SELECT unnest([{texts}]) AS t)", con)
+        api.run(f"CREATE OR REPLACE TABLE said AS SELECT say(t) AS x FROM (SELECT unnest([{texts}]) AS t);", con)
 
     def alone() -> None:
         bench.ask(model, [bench.request(bench.words(bench.own), system) for _ in range(many)])
@@ -256,12 +247,6 @@ def peak(bench: Bench) -> tuple[int, int]:
     added = high_water() - before
     bench.close(model)
     return added, cache
-
-
-def high_water() -> int:
-    """Bytes that this process held at most."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 
 BARS: dict[str, tuple[Callable[[Bench], tuple[float, str]], str, float]] = {

@@ -60,9 +60,9 @@ def watched() -> Iterator[Watch]:
     """Count what is decoded meanwhile."""
     watch, decode, copy = Watch(), Context.decode, Context.copy
 
-    def watched_decode(self: Context, parts: Any) -> int:
+    def watched_decode(self: Context, parts: Any, **given: Any) -> int:
         started = time.perf_counter()
-        code = decode(self, parts)
+        code = decode(self, parts, **given)
         watch.seconds += time.perf_counter() - started
         watch.all_decodes += 1
         if all(len(tokens) == 1 for _, _, tokens, _ in parts):
@@ -80,3 +80,19 @@ def watched() -> Iterator[Watch]:
         yield watch
     finally:
         Context.decode, Context.copy = decode, copy  # type: ignore[method-assign]
+
+
+def high_water() -> int:
+    """Bytes that this process held at most."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def record(properties: Any) -> dict[str, Any]:
+    """A schema of these fields."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

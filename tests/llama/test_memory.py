@@ -15,6 +15,7 @@ pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-sql[test]'")
 
 from distil_sql import models
+from distil_sql.cli import options as cli_options
 from distil_sql.models.base import CallError, Completion, Message, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel
 from distil_sql.models.llama_cpp.rows import Row
@@ -23,6 +24,7 @@ from distil_sql.models.llama_cpp.shelf import SHELF
 from distil_sql.models.llama_cpp.waiting import Waiting
 from tests import made_up_gguf
 from tests.benchmarks.llama_baselines import RowByRow, watched
+from tests.command import distil
 from tests.llama.asking import ask, failure, options, run, user
 
 SHORT_ANSWER = Sampling(max_tokens=4, temperature=0)
@@ -75,6 +77,23 @@ def test_a_model_larger_than_it_may_be_is_an_error(small: Path, monkeypatch: pyt
     error = failure(options(small), Request(user("hi")))
     assert error.fatal
     assert "models may take 0.0 MB together" in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GB", 8 * 10**9), ("1.5 MiB", 3 * 2**19), ("64k", 64_000), ("1000", 1000), ("2g", 2 * 10**9)]
+)
+def test_an_amount_of_memory_is_read(text: str, size: int) -> None:
+    assert cli_options.size(text) == size
+
+
+def test_the_command_line_limits_what_models_take(tmp_path: Path) -> None:
+    script = tmp_path / "script.sql"
+    script.write_text("CREATE MODEL generator (TYPE llama_cpp, path 'tiny'); SELECT text_generation('Name a fruit.');")
+    command = ["run", str(script), "-d", str(tmp_path / "data.duckdb"), "-q", "--max-model-memory"]
+    refused = distil(*command, "1MB")
+    assert refused.returncode != 0
+    assert "models may take 1.0 MB together" in refused.stderr
+    assert distil(*command, "100MB").returncode == 0
 
 
 # --- embeddings

@@ -7,11 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install 'distil-sql[llama]'")
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-sql[test]'")
 
+import distil_sql
 from distil_sql.models.base import Completion, Request, Sampling
 from distil_sql.models.llama_cpp.api import Weights
 from distil_sql.models.llama_cpp.constraint import Ahead, Form, Spelling
@@ -165,3 +167,22 @@ def test_labels_can_be_drawn(small: Path) -> None:
     assert {answer.text for answer in answers} == {'{"value": true}', '{"value": false}'}
     assert len({json.dumps(answer.probabilities) for answer in answers}) == 1
     assert [a.text for a in answers] == [a.text for a in ask(options(small, concurrency=1), requests)]
+
+
+def test_details_show_probabilities_and_logprobs(tmp_path: Path) -> None:
+    script = """
+CREATE MODEL labeller (TYPE llama_cpp, path 'tiny', temperature 0);
+CREATE MODEL loud (TYPE llama_cpp, path 'tiny', temperature 0, max_tokens 5, logprobs true);
+CREATE LABELLER TASK mood(t VARCHAR) RETURNS ENUM('positive', 'negative') PROMPT $$Sentiment of: {{ t }}$$;
+CREATE GENERATOR TASK say(t VARCHAR) RETURNS VARCHAR MODEL loud PROMPT $${{ t }}$$ WITH (truncated 'keep');
+CREATE TABLE moods AS SELECT mood_details('I love it') AS d, say_details('Name a fruit.') AS said;
+"""
+    distil_sql.run(script, tmp_path / "data.duckdb")
+    with duckdb.connect(str(tmp_path / "data.duckdb")) as con:
+        query = "SELECT d.value, d.probabilities, d.logprobs, said.probabilities, said.logprobs FROM moods"
+        (row,) = con.execute(query).fetchall()
+    value, probabilities, none, nothing, logprobs = row
+    assert value == max(probabilities, key=probabilities.get)
+    assert math.isclose(sum(probabilities.values()), 1, abs_tol=1e-6)
+    assert (none, nothing) == (None, None)
+    assert all(each["logprob"] <= 0 and each["token"] for each in logprobs)

@@ -210,7 +210,11 @@ class Batch:
             if part.again:
                 del part.slot.cells[-part.again :]
                 context.trim(part.slot.sequence, len(part.slot.cells))
-        code = context.decode([(p.slot.sequence, len(p.slot.cells), p.tokens, p.output) for p in parts])
+        exact = self._weights.quantised  # of other weights, one row of logits is computed otherwise than several
+        code = context.decode(
+            [(p.slot.sequence, len(p.slot.cells), p.tokens, p.output or (p.padding and not exact)) for p in parts],
+            outputs=1 if exact else 2,
+        )
         if code:
             if not self._aborted:
                 self._spoil(context, parts, code)

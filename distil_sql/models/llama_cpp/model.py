@@ -86,7 +86,8 @@ class LlamaModel:
         """Stop what runs and free everything; idempotent."""
         if self._stop():
             assert self._thread is not None
-            await asyncio.to_thread(self._thread.join)
+            while self._thread.is_alive():  # at the interpreter's end no other thread can be started to wait in
+                await asyncio.sleep(0.002)
 
     @property
     def context_bytes(self) -> int:

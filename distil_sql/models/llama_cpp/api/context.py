@@ -46,12 +46,15 @@ class Context:
         self.cells: int = _L.llama_n_ctx_seq(self._context)
         self._batch = TokenBatch(BATCH)
 
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int], bool]]) -> int:
-        """Run parts `(sequence, first position, tokens, whether logits are wanted after them)`: 0 is success."""
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int], bool]], *, outputs: int = 1) -> int:
+        """Run parts `(sequence, first position, tokens, whether logits are wanted after them)`: 0 is success.
+
+        `outputs`: of how many of the last tokens logits are computed, where they are wanted.
+        """
         for sequence, position, tokens, _ in parts:
             if not 0 <= sequence < self.sequences or position + len(tokens) > self.cells:
                 raise LlamaError("a batch that does not fit was made (please report this)")
-        self._batch.fill(parts)
+        self._batch.fill(parts, outputs=outputs)
         code: int = _L.llama_decode(self._context, self._batch.struct)
         if code == 0:
             _L.llama_synchronize(self._context)

@@ -51,7 +51,7 @@ class Embedder:
         """A vector of length 1 for each text of tokens; together they have at most `size`."""
         if len(texts) > self.sequences or not all(texts):
             raise LlamaError("a batch that does not fit was made (please report this)")
-        self._batch.fill([(number, 0, tokens, True) for number, tokens in enumerate(texts)], every=True)
+        self._batch.fill([(number, 0, tokens, True) for number, tokens in enumerate(texts)], outputs=self.size)
         if self._memory:
             _L.llama_memory_clear(self._memory, True)
         if code := _L.llama_decode(self._context, self._batch.struct):

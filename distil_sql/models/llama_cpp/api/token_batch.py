@@ -31,8 +31,8 @@ class TokenBatch:
         self.struct.seq_id = self._seq_pointers
         self.struct.logits = self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
 
-    def fill(self, parts: Sequence[tuple[int, int, Sequence[int], bool]], *, every: bool = False) -> None:
-        """Parts `(sequence, first position, tokens, whether output is wanted after them)`; `every`: of each token."""
+    def fill(self, parts: Sequence[tuple[int, int, Sequence[int], bool]], *, outputs: int = 1) -> None:
+        """Parts `(sequence, first position, tokens, whether output is wanted after them)`, of the last `outputs`."""
         n = 0
         for sequence, position, tokens, output in parts:
             end = n + len(tokens)
@@ -41,7 +41,7 @@ class TokenBatch:
             self._token[n:end] = tokens
             self._pos[n:end] = np.arange(position, position + len(tokens))
             self._seq[n:end] = sequence
-            self._output[n:end] = every
-            self._output[end - 1] = output
+            self._output[n:end] = 0
+            self._output[max(n, end - outputs) : end] = output
             n = end
         self.struct.n_tokens = n
