@@ -58,7 +58,7 @@ def read_source(script: str | os.PathLike[str]) -> Source:
     """A script given as a path, or as SQL text (anything that holds white space and is no file)."""
     text = os.fspath(script)
     path = Path(text)
-    if isinstance(script, str) and ("\n" in text or ";" in text or (" " in text.strip() and not path.exists())):
+    if isinstance(script, str) and ("\n" in text or ";" in text or (" " in text.strip() and not os.path.exists(text))):
         return Source(text)
     try:
         return Source(path.read_text(encoding="utf-8-sig"), text)
