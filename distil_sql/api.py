@@ -33,9 +33,12 @@ def connect(database: str | os.PathLike[str] = ":memory:") -> duckdb.DuckDBPyCon
     `database` is a file, made if need be, or `:memory:`. Raises DatabaseError.
     """
     session, key = _session(database)
-    con = session.cursor()
+    try:
+        con = session.cursor()
+    except BaseException:
+        _release(key)
+        raise
     with _lock:
-        _users[key] += 1
         _by_connection[con] = session
     weakref.finalize(con, _release, key)
     return con
@@ -72,8 +75,6 @@ def run(
             raise OptionError("this connection has no tasks: take one from distil_sql.connect()")
         return run_in(session, source, options, on_progress)
     session, key = _session(database)
-    with _lock:
-        _users[key] += 1
     try:
         return run_in(session, source, options, on_progress)
     finally:
@@ -81,7 +82,7 @@ def run(
 
 
 def _session(database: str | os.PathLike[str]) -> tuple[Session, str]:
-    """The session of a file, opened if this process has none; every `:memory:` is its own."""
+    """The session of a file, opened if this process has none, with a user more; every `:memory:` is its own."""
     text = os.fspath(database)
     with _lock:
         _close_abandoned()
@@ -90,6 +91,7 @@ def _session(database: str | os.PathLike[str]) -> tuple[Session, str]:
         if session is None or session.pid != os.getpid():
             session = _sessions[key] = Session.open(text)
             _users[key] = 0
+        _users[key] += 1
         return session, key
 
 

@@ -127,7 +127,7 @@ def _check_call(statement: Sql, registry: Registry, call: FunctionCall, task: Ta
     try:
         spec = registry.model_for(task, literal)
         for member in spec.options["models"] if spec.type == "pool" else [spec.name]:  # type: ignore[attr-defined]
-            check_model(registry.model(member))
+            check_model(registry.model(member), embeds=task.embeds)
     except DistilError as error:
         raise statement.error(str(error), at=model[0].start if model else at) from None
 

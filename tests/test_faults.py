@@ -228,3 +228,12 @@ def test_a_server_that_restarts_in_the_middle_costs_no_row() -> None:
         run(script, on_progress=restart)
     assert restarted
     assert value("data.duckdb", "SELECT count(x) FROM t") == 200
+
+
+def test_an_account_without_credit_stops_the_run_and_fails_no_row(fake_server: FakeServer) -> None:
+    fake_server.configure(faults=[{"kind": "402"}])
+    with pytest.raises(ModelError, match="no quota left"):
+        run(model(fake_server) + "SELECT text_generation('a');")
+    fake_server.configure(faults=[])
+    run(model(fake_server) + "SELECT text_generation('a');")
+    assert query("data.duckdb", "SELECT status FROM distil.calls") == [("ok",)]

@@ -212,3 +212,34 @@ def test_a_connection_may_be_collected_while_another_is_opened() -> None:
     kept = distil_sql.connect()
     assert len(api._sessions) == waiting  # one more, and one less
     del kept
+
+
+def test_a_task_around_a_list_is_asked_when_all_of_the_list_is_there(
+    con: duckdb.DuckDBPyConnection, fake_server: FakeServer
+) -> None:
+    define(con, "CREATE LABELLER TASK best(texts VARCHAR[]) PROMPT 'Best of {{ texts }}'")
+    distil_sql.run("CREATE OR REPLACE TABLE chosen AS SELECT best(say_n(topic, n := 2)) AS x FROM topics", con)
+    assert fake_server.stats()["requests"] == 6 * 3
+
+
+def test_a_key_that_was_missing_may_be_set_and_the_query_run_again(
+    con: duckdb.DuckDBPyConnection, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(
+        con, f"CREATE MODEL keyed (TYPE openai, model 'm', base_url '{fake_server.base_url}', api_key_env 'ANY_KEY')"
+    )
+    monkeypatch.delenv("ANY_KEY", raising=False)
+    with pytest.raises(duckdb.Error, match="ANY_KEY"):
+        con.execute("SELECT say('a', model := 'keyed')")
+    monkeypatch.setenv("ANY_KEY", "k")
+    assert one(con, "SELECT say('a', model := 'keyed')").startswith("echo: Say a #")
+
+
+def test_a_parse_may_read_arguments_that_python_cannot_give_back(con: duckdb.DuckDBPyConnection) -> None:
+    define(
+        con,
+        "CREATE GENERATOR TASK keyed(m MAP(VARCHAR, INTEGER), h HUGEINT) PROMPT 'Any' "
+        "PARSE $$m['a']::VARCHAR || ' ' || h || ' ' || response[:4]$$",
+    )
+    largest = 2**127 - 1
+    assert one(con, f"SELECT keyed(MAP {{'a': 3}}, {largest}::HUGEINT)") == f"3 {largest} echo"

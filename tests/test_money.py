@@ -102,3 +102,30 @@ def test_a_plan_counts_rows_calls_and_cost_and_makes_no_call(fake_server: FakeSe
     after = json.loads(distil("plan", str(script), "-d", database, "--json").stdout)
     assert [line["calls"] for line in after] == [0, 0]
     assert after[0]["hits"] == 80
+
+
+def test_a_call_that_is_rejected_and_goes_out_at_once_counts_once(fake_server: FakeServer, tmp_path: Path) -> None:
+    fake_server.configure(faults=[{"kind": "429", "retry_after": 0, "attempts": 1}])
+    database = tmp_path / "x.duckdb"
+    with pytest.raises(BudgetReached):
+        distil_sql.run(_script(fake_server, 20), database, max_calls=5)
+    with duckdb.connect(str(database)) as con:
+        assert con.execute("SELECT count(*) FROM distil.calls").fetchone() == (5,)
+
+
+def test_a_runs_limits_and_models_end_with_it(fake_server: FakeServer) -> None:
+    con = distil_sql.connect()
+    with pytest.raises(BudgetReached):
+        distil_sql.run(_script(fake_server, 10), con, max_calls=5)
+    distil_sql.run(f"CREATE MODEL other (TYPE openai, model 'o', base_url '{fake_server.base_url}')", con)
+    distil_sql.run("SELECT 1;", con, generator="other")
+    found = con.execute("SELECT text_generation_details('after').model").fetchone()
+    assert found == ("generator",)
+
+
+def test_a_plan_counts_calls_whose_details_are_read(fake_server: FakeServer, tmp_path: Path) -> None:
+    script = tmp_path / "p.sql"
+    script.write_text(_script(fake_server, 3).replace("text_generation(", "text_generation_details("))
+    planned = distil("plan", str(script), "-d", str(tmp_path / "x.duckdb"), "--json")
+    assert planned.returncode == 0, planned.stderr
+    assert [line["calls"] for line in json.loads(planned.stdout)] == [3]

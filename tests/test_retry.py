@@ -56,3 +56,13 @@ def test_a_condition_that_does_not_bind_is_one_sentence(fake_server: FakeServer,
     assert retried.returncode == 2
     assert "nope" in retried.stderr
     assert "Traceback" not in retried.stderr
+
+
+def test_many_may_fail_again(fake_server: FakeServer, tmp_path: Path) -> None:
+    fake_server.configure(faults=[{"kind": "refusal"}])
+    script, database = tmp_path / "p.sql", str(tmp_path / "x.duckdb")
+    script.write_text(SCRIPT.format(url=fake_server.base_url).replace("range(20)", "range(80)"))
+    assert distil("run", str(script), "-d", database, "--max-error-ratio", "1").returncode == 0
+    retried = distil("retry", "-d", database)
+    assert retried.returncode == 0, retried.stderr
+    assert "80 failed calls asked again, 0 answered" in retried.stderr

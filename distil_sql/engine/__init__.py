@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from distil_sql.engine.budget import Budget
-from distil_sql.engine.call import Call, Keys, Tally
+from distil_sql.engine.call import Call, Keys, Tally, keys_for, request_for
 from distil_sql.engine.lane import Lane
 from distil_sql.engine.limits import Limits
 from distil_sql.engine.writer import Writer
@@ -26,7 +26,7 @@ from distil_sql.models.base import CallError, Completion
 from distil_sql.models.options import PER_CALL, ModelSpec
 from distil_sql.task import SAMPLING_OPTIONS
 
-__all__ = ["Budget", "Call", "Engine", "Keys", "Policy", "Tally"]
+__all__ = ["Budget", "Call", "Engine", "Keys", "Policy", "Tally", "keys_for", "request_for"]
 
 MAX_PENDING = 20_000  # calls in memory: enough to keep any server busy, few enough for a million rows
 GRACE_S = 1.0  # how long calls in flight may still land when a run stops
@@ -104,12 +104,14 @@ class Engine:
             while len(self._pending) >= MAX_PENDING and self._failure is None:
                 self._changed.wait(_TICK_S)
             self._raise_failure()
+            # all of them first: where there can be no lane, no call may be left waiting for an answer
+            lanes = {id(model): self._lane(model) for model in {id(call.model): call.model for call in calls}.values()}
             for call in calls:
                 known = self._pending.get(call.key)
                 going.append(known or call)
                 if known is None:
                     self._pending[call.key] = call
-                    lane = self._lane(call.model)
+                    lane = lanes[id(call.model)]
                     by_lane.setdefault(id(lane), (lane, []))[1].append(call)
                     call.tally.add(asked=1)
                     call.tally.open += 1
@@ -219,7 +221,11 @@ class Engine:
         self._writer.put(call, completion, error)
 
     def _ask_again(self, call: Call) -> None:
-        lane = self._lane(call.model)
+        with self._changed:
+            if self._failure is not None:  # stopping: no lane may be opened any more
+                self._forget([call])
+                return
+            lane = self._lane(call.model)
         self._loop.call_soon_threadsafe(lane.add_first, call)
 
     def _let_go(self, settled: Sequence[tuple[Call, Outcome]]) -> None:

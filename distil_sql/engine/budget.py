@@ -36,7 +36,9 @@ class _Usual:
         """Estimated input and output tokens of a call."""
         a_token = self.characters / self.input_tokens if self.input_tokens else 4.0
         allowed = call.request.sampling.max_tokens
-        if self.answers >= _ENOUGH_ANSWERS:
+        if call.request.embeds:
+            output = 0
+        elif self.answers >= _ENOUGH_ANSWERS:
             output = round(self.output_tokens / self.answers * _MARGIN)
             output = min(output, allowed) if allowed else output
         else:

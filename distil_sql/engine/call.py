@@ -11,6 +11,7 @@ from typing import Any
 
 from distil_sql.errors import DistilError
 from distil_sql.ledger import Outcome
+from distil_sql.models import identity
 from distil_sql.models.base import CallError, Completion, Message, Request
 from distil_sql.models.options import ModelSpec
 from distil_sql.task import Task
@@ -137,6 +138,18 @@ def _scores(completion: Completion) -> str | None:
     if completion.logprobs is not None:
         found["logprobs"] = [{"token": token, "logprob": logprob} for token, logprob in completion.logprobs]
     return json.dumps(found) if found else None
+
+
+def request_for(task: Task, model: ModelSpec, messages: tuple[Message, ...] = (), sample: int = 0) -> Request:
+    """What a task asks of a model."""
+    if task.embeds:
+        return Request(messages, sample=sample, embeds=True)
+    return Request(messages, model.sampling(task.options), task.output.schema, sample)
+
+
+def keys_for(model: ModelSpec, request: Request) -> Keys:
+    """What makes the keys of all calls that ask a model for the same but the messages and the sample."""
+    return Keys(identity(model, embeds=request.embeds), request)
 
 
 class Keys:

@@ -115,20 +115,22 @@ class Lane:
         call.attempts += 1
         started = time.monotonic()
         completion: Completion | None = None
+        failure: CallError | None = None
         try:
             completion = await self.model.complete(call.request)
         except CallError as error:
-            completion = error.completion
-            call.spent_s += time.monotonic() - started
-            self._failed(call, error)
-        else:
-            call.spent_s += time.monotonic() - started
-            self._heard, self._away_since = True, None
-            self._listen()
-            self.limits.answered(completion.input_tokens + completion.output_tokens)
-            self._finished(call, completion, None)
+            completion, failure = error.completion, error
         finally:
-            self.budget().settle(call, completion)
+            call.spent_s += time.monotonic() - started
+            self.budget().settle(call, completion)  # before it can go out again, with a reservation of its own
+        if failure is not None:
+            self._failed(call, failure)
+            return
+        assert completion is not None
+        self._heard, self._away_since = True, None
+        self._listen()
+        self.limits.answered(completion.input_tokens + completion.output_tokens)
+        self._finished(call, completion, None)
 
     def _failed(self, call: Call, error: CallError) -> None:
         if error.unreachable:

@@ -16,6 +16,8 @@ def parse_expression(task: Task) -> str:
     """SQL over `response` that gives the task's value from what `distil_response` returns, or NULL."""
     if task.parse:
         return f"TRY_CAST(TRY(({task.parse}\n)) AS {task.returns})"
+    if task.embeds:
+        return f"TRY_CAST(distil_vector(response) AS {task.returns})"
     if task.output.is_text:
         return "response"
     return f"TRY_CAST(CAST(response AS JSON) AS {task.returns})"
@@ -24,7 +26,20 @@ def parse_expression(task: Task) -> str:
 def parse_check(
     cursor: duckdb.DuckDBPyConnection, task: Task, answers: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> list[str | None]:
-    """For each (response, arguments that the PARSE reads), None if it gives a value, else the reason."""
+    """For each (response, arguments that the PARSE reads), None if it gives a value, else the reason.
+
+    Arguments that cannot go back from Python to DuckDB (a MAP, the largest of HUGEINTs) leave the answers unchecked:
+    they are kept, and whether they parse is seen where they are read.
+    """
+    try:
+        return _checked(cursor, task, answers)
+    except (pa.ArrowException, duckdb.ConversionException, duckdb.NotImplementedException, duckdb.BinderException):
+        return [None] * len(answers)
+
+
+def _checked(
+    cursor: duckdb.DuckDBPyConnection, task: Task, answers: Sequence[tuple[str, Mapping[str, Any]]]
+) -> list[str | None]:
     columns: dict[str, Any] = {"response": [response for response, _ in answers], "distil_row": range(len(answers))}
     read = ["response", "distil_row"]
     for argument in task.parse_inputs:

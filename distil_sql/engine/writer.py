@@ -24,7 +24,7 @@ from distil_sql.prompt.template import TemplateError
 from distil_sql.task import Task
 
 _BATCH = 512
-_PACE_S = 0.01  # between commits: one costs milliseconds of CPU however few calls it holds
+_REST = 1.5  # after a commit, for so many times as long as it took: it costs the same however few calls it holds
 
 Finished = tuple[Call, Completion | None, CallError | None]
 
@@ -84,7 +84,7 @@ class Writer:
             item = self._queue.get()
             if (pause := pace - time.monotonic()) > 0:
                 time.sleep(pause)
-            pace = time.monotonic() + _PACE_S
+            started = time.monotonic()
             while True:
                 if item is None:
                     ending = True
@@ -102,6 +102,7 @@ class Writer:
             if batch:
                 try:
                     self._settle(batch)
+                    pace = time.monotonic() + _REST * (time.monotonic() - started)
                 except Exception as error:  # whatever it is, nobody may wait for this batch for ever
                     self._failed(_database_error(error))
             if reached is not None:
@@ -120,18 +121,26 @@ class Writer:
             settled.append((call, call.outcome(completion, error)))
         if not settled:
             return
+        for call, outcome in settled:
+            call.tally.finish(outcome)
+        outcomes = [outcome for _, outcome in settled]
+        try:
+            self._store(outcomes, replace=False)
+        except duckdb.ConstraintException:  # some failed before
+            self._store(outcomes, replace=True)
+        self._committed(settled)
+
+    def _store(self, outcomes: Sequence[Outcome], *, replace: bool) -> None:
+        """One transaction: the outcomes, and whatever goes with them."""
         self._cursor.execute("BEGIN")
         try:
-            self._ledger.append(self._cursor, [outcome for _, outcome in settled])
-            for call, outcome in settled:
-                call.tally.finish(outcome)
+            self._ledger.append(self._cursor, outcomes, replace=replace)
             if self.on_commit is not None:
                 self.on_commit(self._cursor)
             self._cursor.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
-        self._committed(settled)
 
     def _judged(self, batch: Sequence[Finished]) -> list[Finished]:
         """The batch, with an error on every answer that was cut short or cannot be read."""

@@ -20,24 +20,30 @@ def build(spec: ModelSpec) -> Model:
     return OpenAIModel(spec)
 
 
-def check(spec: ModelSpec) -> None:
+def check(spec: ModelSpec, *, embeds: bool = False) -> None:
     """Whatever can be told before the first call: a key that is not set, a file that cannot be read."""
     if spec.type == "llama_cpp":
         from distil_sql.models.llama_cpp import LlamaOptions
         from distil_sql.models.llama_cpp import check as check_llama
 
-        check_llama(LlamaOptions.from_spec(spec))
+        check_llama(LlamaOptions.from_spec(spec), chat=not embeds)
     elif spec.type == "openai":
         _ = spec.api_key
 
 
-def identity(spec: ModelSpec) -> tuple[str, ...]:
+def identity(spec: ModelSpec, *, embeds: bool = False) -> tuple[str, ...]:
     """What of a model decides its answers, beside the sampling: part of every call's key. Never the API key."""
+    extra = spec.options.get("extra")
     if spec.type == "llama_cpp":
         from distil_sql.models.llama_cpp import LlamaOptions
         from distil_sql.models.llama_cpp import identity as llama_identity
 
+        if embeds:
+            options = LlamaOptions.from_spec(spec)
+            return ("llama_cpp", "embed", llama_identity(options)[0], options.pooling or "")
         own = [f"{option}={spec.options[option]!r}" for option in PER_CALL if spec.options.get(option) is not None]
         return ("llama_cpp", *llama_identity(LlamaOptions.from_spec(spec)), *own)
-    extra = spec.options.get("extra")
+    if embeds:
+        length = str(spec.whole("dimensions") or "")
+        return ("openai", "embed", spec.base_url, str(spec.options["model"]), length, repr(extra) if extra else "")
     return ("openai", spec.base_url, str(spec.options["model"]), spec.structured, repr(extra) if extra else "")

@@ -55,12 +55,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call: the chat so far, how to sample, and the JSON schema the answer must have (None: free text)."""
+    """One call: the chat so far, how to sample, and the JSON schema the answer must have (None: free text).
+
+    `embeds`: the answer is the vector of the last message's text (see `models.embedding`), and nothing is sampled.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     schema: Mapping[str, Any] | None = None
     sample: int = 0
+    embeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat).
+"""Any server that speaks OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat) or embeddings.
 
 The `openai` package supplies the configuration (addresses, Azure's URLs, authentication headers); the calls themselves
 go over `models.http` as prepared bytes, of whose answers only the fields in use are parsed.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import email.utils
 import json
 import re
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from distil_sql.models.base import CallError, Completion, ErrorKind, Request, Told
+from distil_sql.models.embedding import Gatherer, packed, shares
 from distil_sql.models.http import HttpClient, Reply
 from distil_sql.models.options import ModelSpec
 
@@ -49,6 +51,7 @@ class OpenAIModel:
         self._client: HttpClient | None = None
         self.told: Told | None = None
         self._url, self._headers = self._address()  # here, not in the event loop, which the import would hold up
+        self._texts = Gatherer(self._embed)
 
     def _address(self) -> tuple[str, dict[str, str]]:
         """Where calls go, and with what headers."""
@@ -96,20 +99,42 @@ class OpenAIModel:
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request; raises CallError with the server's own reason."""
-        if self._client is None:
-            self._client = HttpClient(self._headers, self.spec.number("timeout") or DEFAULT_TIMEOUT)
-        data = json.dumps(self.body(request), ensure_ascii=False, separators=(",", ":")).encode()
-        reply = await self._client.post(self._url, data)
+        if request.embeds:
+            return await self._texts.ask(request.messages[-1]["content"])
+        reply = await self._post(self._url, self.body(request))
         if reply.headers and (told := _told(reply.headers)) is not None:
             self.told = told
-        if reply.status != 200:
-            raise _error(replace(reply, body=self._without_key(reply.body)), self.spec)
         try:
             return _completion(reply.body)
         except CallError as error:
             if error.completion is None:
                 _completion(self._without_key(reply.body))  # the same error, of a body that may be shown
             raise
+
+    async def _embed(self, texts: Sequence[str]) -> list[Completion]:
+        """The vectors of several texts. A request holds many calls, so what servers tell of requests is no guide."""
+        spec = self.spec
+        body: dict[str, Any] = {"model": spec.options["model"], "input": list(texts), "encoding_format": "base64"}
+        if (length := spec.whole("dimensions")) is not None:
+            body["dimensions"] = length
+        extra = spec.options.get("extra")
+        body = {**body, **extra} if isinstance(extra, Mapping) else body
+        reply = await self._post("/embeddings".join(self._url.rsplit("/chat/completions", 1)), body)
+        try:
+            return _vectors(reply.body, texts, length)
+        except CallError:
+            _vectors(self._without_key(reply.body), texts, length)  # the same error, of a body that may be shown
+            raise
+
+    async def _post(self, url: str, body: Mapping[str, Any]) -> Reply:
+        if self._client is None:
+            self._client = HttpClient(self._headers, self.spec.number("timeout") or DEFAULT_TIMEOUT)
+        reply = await self._client.post(url, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+        if reply.status != 200:
+            if reply.headers and (told := _told(reply.headers)) is not None:
+                self.told = told
+            raise _error(replace(reply, body=self._without_key(reply.body)), self.spec)
+        return reply
 
     def _without_key(self, body: bytes) -> bytes:
         """Some servers quote the key back; it must not reach the ledger."""
@@ -118,6 +143,7 @@ class OpenAIModel:
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
+        await self._texts.close()
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -175,6 +201,23 @@ def _completion(body: bytes) -> Completion:
     return completion
 
 
+def _vectors(body: bytes, texts: Sequence[str], length: int | None) -> list[Completion]:
+    try:
+        reply = json.loads(body)
+        data = sorted(reply["data"], key=lambda one: int(one["index"]))
+        vectors = [packed(one["embedding"]) for one in data]
+        tokens = int((reply.get("usage") or {}).get("prompt_tokens") or 0)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, struct.error):
+        raise CallError("server", f"the server's answer is not a list of vectors: {_excerpt(body)}") from None
+    if len(vectors) != len(texts):
+        raise CallError("server", f"the server gave {len(vectors)} vectors for {len(texts)} texts")
+    for vector in vectors:
+        if length is not None and (given := len(vector.rstrip("=")) * 3 // 16) != length:
+            reason = f"the server gives vectors of {given} numbers, not of {length} as the option dimensions says"
+            raise CallError("invalid_request", reason, fatal=True)
+    return [Completion(vector, input_tokens=n) for vector, n in zip(vectors, shares(tokens, texts), strict=True)]
+
+
 def _error(reply: Reply, spec: ModelSpec) -> CallError:
     code, message = "", ""
     try:
@@ -194,7 +237,8 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
     elif code in ("content_filter", "content_policy_violation"):
         kind = "refused"
     unknown_model = reply.status == 404 and "model" in f"{code} {message}".lower()
-    fatal = kind == "auth" or code in _FATAL_CODES or unknown_model or reply.status == 404
+    no_credit = code == "insufficient_quota" or reply.status == 402
+    fatal = kind == "auth" or code in _FATAL_CODES or unknown_model or reply.status == 404 or no_credit
     text = f"HTTP {reply.status}: {message}"
     if kind == "auth":
         variable = spec.api_key_env
@@ -203,7 +247,7 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
         )
     elif fatal and reply.status == 404:
         text = f"{spec.base_url} does not know the model {spec.options.get('model')!r}: {message}"
-    elif code == "insufficient_quota":
+    elif no_credit:
         text = f"{spec.base_url} says the account has no quota left: {message}"
     return CallError(kind, text, retry_after=_retry_after(reply.headers), fatal=fatal)
 

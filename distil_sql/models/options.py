@@ -74,6 +74,7 @@ _RULES: dict[str, _Rule] = {
         "json_schema, json_object or none",
     ),
     "extra": (("openai",), _mapping, "a struct: {'repetition_penalty': 1.1}"),
+    "dimensions": (("openai",), _count, "how many numbers a vector is to have"),
     "rpm": (("openai",), _positive, "requests a minute"),
     "tpm": (("openai",), _positive, "tokens a minute"),
     "timeout": (_ANY, _positive, "seconds"),

@@ -157,7 +157,13 @@ class _Run:
         except BaseException as error:
             self.error = error
         finally:
+            self._let_go()
             self.over.set()
+
+    def _let_go(self) -> None:
+        """Whoever uses the session after the run is not held to what the run was told."""
+        session = self.session
+        session.engine.policy, session.engine.budget, session.registry.overrides = Policy(), Budget(), {}
 
     def work(self) -> None:
         """The whole story."""

@@ -41,6 +41,7 @@ class Executor:
         """`look_ahead` makes a connection to look ahead on; None: statements never overlap."""
         self.session, self.con, self.journal, self.look_ahead = session, con, journal, look_ahead
         self.run_id = journal.state.run_id
+        self._overlap: Overlap | None = None
         self._in_transaction = False
         self._transaction: list[Line] = []  # the statements of the script's own transaction, so far
 
@@ -99,18 +100,13 @@ class Executor:
             with self._looking_ahead(statement, line, following if attempt == 0 else None):
                 demanded = self._demand(statement, line, query, first=attempt == 0)
                 self._drain(statement, line, alone=attempt == 0)
-            if not demanded:
-                break
             if self._replay(statement, line):
                 return
+            if not demanded:
+                break
             asked, asked_before = line.tally.total - asked_before, line.tally.total
             if attempt >= 2 and asked >= line.tally.total / 2:
                 break  # every pass asks as much as the one before: it depends on something random
-        else:
-            if self._replay(statement, line):
-                return
-        if self._replay(statement, line):
-            return
         self._blocking(statement, line, "its prompts differ each time it is run")
 
     def _asked_before(self, tasks: set[str]) -> bool:
@@ -138,22 +134,31 @@ class Executor:
     @contextlib.contextmanager
     def _looking_ahead(self, statement: Sql, line: Line, following: tuple[Statement, Line] | None) -> Iterator[None]:
         """Meanwhile, ask for what the following statement is certain to need."""
-        overlap = self._overlap(statement, line, *following) if following is not None else None
+        self._overlap = self._overlap_with(statement, line, *following) if following is not None else None
         try:
             yield
         finally:
-            if overlap is not None:
-                overlap.stop()
+            self._stop_overlap()
 
-    def _overlap(self, statement: Sql, line: Line, later: Statement, later_line: Line) -> Overlap | None:
+    def _stop_overlap(self) -> None:
+        overlap, self._overlap = self._overlap, None
+        if overlap is not None:
+            overlap.stop()
+
+    def _overlap_with(self, statement: Sql, line: Line, later: Statement, later_line: Line) -> Overlap | None:
         if self.look_ahead is None or not isinstance(later, Sql) or not called_tasks(later, self.session.registry):
             return None
         from distil_sql.script.rowwise import overlap_query  # sqlglot takes a while to load
 
-        query = overlap_query(statement, later)
+        query = overlap_query(statement, later, self._written_functions())
         if query is None:
             return None
         return Overlap(self.session, self.look_ahead(), self.run_id, query, line.tally, later_line.tally)
+
+    def _written_functions(self) -> set[str]:
+        """The functions that are not DuckDB's own: each may call a task."""
+        query = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE NOT internal"
+        return {row[0] for row in self.con.execute(query).fetchall()}
 
     def _drain(self, statement: Sql, line: Line, *, alone: bool) -> None:
         """Wait until every call of the statement (`alone`), or every call there is, is in the ledger."""
@@ -205,7 +210,9 @@ class Executor:
             return
         self.con.execute("BEGIN")
         try:
-            self.con.execute(statement.text)
+            found = self.con.execute(statement.text)
+            if [column[0] for column in found.description or ()] == ["Count"] and (count := found.fetchone()):
+                line.tally.rows = count[0]
             self._done(line)
             self.con.execute("COMMIT")
         except duckdb.TransactionException as error:
@@ -271,6 +278,7 @@ class Executor:
 
     def _stopped(self, statement: Sql, error: DistilError) -> None:
         """The engine stopped, or a row's call could not be made: settle what is in flight, then say where."""
+        self._stop_overlap()  # first: it would ask on as soon as the engine has recovered
         self._rollback() if not self._in_transaction else None
         cause = self.session.engine.recover() or error
         self.session.engine.on_commit(None)

@@ -78,16 +78,17 @@ class _Counter:
         """Count a call and give a stand-in for its answer."""
         usual = self.usual[call.task.name]
         allowed = call.request.sampling.max_tokens
-        low = min(usual.mean or _USUAL_ANSWER, allowed or _LONGEST_ANSWER)
+        allowed = 0 if call.task.embeds else allowed or _LONGEST_ANSWER
+        low = min(usual.mean or _USUAL_ANSWER, allowed)
         if call.key not in self.seen:
             self.seen.add(call.key)
             asked = self.by_model.setdefault(call.model.name, (call.model, _Asked()))[1]
             asked.calls += 1
             asked.characters += len(call.messages)
             asked.output[0] += low
-            asked.output[1] += min(usual.longest or _LONGEST_ANSWER, allowed or _LONGEST_ANSWER)
+            asked.output[1] += min(usual.longest or _LONGEST_ANSWER, allowed)
             asked.seconds += usual.seconds or _USUAL_LATENCY_S
-        if call.task.parse:
+        if call.task.parse or call.task.embeds:
             self.unreadable.add(call.task.name)
             return ""
         if not call.task.output.is_text:

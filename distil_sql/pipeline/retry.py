@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from distil_sql.engine import Call, Keys, Tally
+from distil_sql.engine import Call, Policy, Tally, keys_for, request_for
 from distil_sql.errors import DistilError, Interrupted, OptionError
 from distil_sql.models import check as check_model
-from distil_sql.models import identity
-from distil_sql.models.base import Request
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, RunState, now
 
@@ -39,6 +37,7 @@ def retry(session: Session, where: str | None, on_progress: Callable[[RunState],
     chosen = _chosen(con, where)
     journal = Journal.begin(con, "retry", "", [line])
     done = Retried()
+    session.engine.policy = Policy(max_error_ratio=1)  # they have failed before: many may again
     try:
         for start in range(0, len(chosen), _BATCH):
             calls = [_call(session, row, journal.state.run_id, line.tally) for row in chosen[start : start + _BATCH]]
@@ -79,9 +78,9 @@ def _call(session: Session, row: tuple[str, str, str, int, str], run_id: str, ta
         task, spec = session.registry.task(task_name), session.registry.model(model_name)
     except OptionError:
         return None
-    check_model(spec)
-    request = Request(tuple(json.loads(messages)), spec.sampling(task.options), task.output.schema, sample)
-    if Keys(identity(spec), request).key(messages, sample) != key:
+    check_model(spec, embeds=task.embeds)
+    request = request_for(task, spec, tuple(json.loads(messages)), sample)
+    if keys_for(spec, request).key(messages, sample) != key:
         return None
     return Call(key, task, spec, request, messages, run_id, tally, None)
 

@@ -15,7 +15,7 @@ from distil_sql.script.statements import CreateModel, CreateTask, Drop, Sql, Sta
 from distil_sql.task import Argument, Task
 
 _CLAUSES = ("RETURNS", "SYSTEM", "PROMPT", "PARSE", "MODEL", "WITH")
-_LABELLER = ("LABELLER", "LABELER")
+_KINDS = {"GENERATOR": "generator", "LABELLER": "labeller", "LABELER": "labeller", "EMBEDDER": "embedder"}
 
 
 def read_ddl(statement: Sql) -> Statement | None:
@@ -27,11 +27,10 @@ def read_ddl(statement: Sql) -> Statement | None:
         at = 3 if words[1:3] == ["OR", "REPLACE"] else 1
         if words[at] == "MODEL":
             return _Reader(statement, at + 1).create_model(replace=at == 3)
-        if words[at] in ("GENERATOR", *_LABELLER) and words[at + 1] == "TASK":
-            kind = "labeller" if words[at] in _LABELLER else "generator"
-            return _Reader(statement, at + 2).create_task(kind, replace=at == 3)
+        if words[at] in _KINDS and words[at + 1] == "TASK":
+            return _Reader(statement, at + 2).create_task(_KINDS[words[at]], replace=at == 3)
         if words[at] == "TASK":
-            message = "say which kind of task this is: CREATE GENERATOR TASK or CREATE LABELLER TASK"
+            message = "say which kind of task this is: CREATE GENERATOR TASK, LABELLER TASK or EMBEDDER TASK"
             raise statement.error(message, at=statement.tokens[at].start)
     return None
 
@@ -63,7 +62,8 @@ class _Reader:
         name = self.name("the task's name")
         arguments = self.arguments()
         texts: dict[str, Token] = {}
-        returns, returns_start, model, options = "VARCHAR", name_token.start if name_token else 0, None, {}
+        usual = "FLOAT[]" if kind == "embedder" else "VARCHAR"
+        returns, returns_start, model, options = usual, name_token.start if name_token else 0, None, {}
         seen: set[str] = set()
         while (token := self.peek()) is not None:
             clause = token.text.upper()

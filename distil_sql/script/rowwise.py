@@ -8,6 +8,8 @@ therefore be sure that each row it sees will be a row of the real thing, and ref
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -37,22 +39,34 @@ _NOT_ROW_BY_ROW = (
     exp.Rand,
     exp.Uuid,
     exp.CurrentTimestamp,
-    exp.Star,
 )
 _VOLATILE = ("random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "now", "nextval", "currval", "setseed", "query")
 _AGGREGATES = ("list", "string_agg", "any_value", "arg_max", "arg_min", "first", "last", "histogram", "mode", "median")
 
 
-def overlap_query(earlier: Sql, later: Sql) -> str | None:
-    """The later statement's query over the earlier's rows as they are so far; None where that is not safe."""
+# what is NULL, or no row at all, where the call inside is NULL because it still waits for its answer
+_NULL_WITH_IT = (exp.Alias, exp.Cast, exp.Paren, exp.Dot, exp.Bracket, exp.Unnest, exp.Explode)
+
+
+def overlap_query(earlier: Sql, later: Sql, written: Container[str]) -> str | None:
+    """The later statement's query over the earlier's rows that are answered so far; None where that is not safe.
+
+    `written` holds the lower-case names of the functions that are not DuckDB's own: each may be or call a task.
+    """
     table = _created_table(earlier)
     first, second = inner_select(earlier), inner_select(later)
     if table is None or first is None or second is None or later.tokens[0].text.upper() not in ("CREATE", "INSERT"):
         return None
-    read = _row_by_row(second)
-    if _row_by_row(first) is None or read is None or read[0] != [table.lower()]:
+    made, read = _row_by_row(first), _row_by_row(second)
+    if made is None or read is None or read[0] != [table.lower()]:
         return None
-    return f"WITH {name(table)} AS ({first}\n) {second}"
+    columns = _answers(made[1], written)
+    if not columns:
+        return None
+    answered = " AND ".join(f"{name(column)} IS NOT NULL" for column in columns)
+    # materialized: looked at twice, a call may be answered in between
+    so_far = f"distil_so_far AS MATERIALIZED ({first}\n)"
+    return f"WITH {so_far}, {name(table)} AS (SELECT * FROM distil_so_far WHERE {answered}) {second}"
 
 
 def _created_table(statement: Sql) -> str | None:
@@ -68,6 +82,23 @@ def _created_table(statement: Sql) -> str | None:
     return aim.strip('"')
 
 
+def _answers(query: exp.Select, written: Container[str]) -> list[str]:
+    """The columns that are NULL until a call is answered; empty where another column or a condition depends on one."""
+    columns = []
+    for call in query.find_all(exp.Func):
+        if (call.name if isinstance(call, exp.Anonymous) else call.sql_name()).lower() not in written:
+            continue
+        node: Any = call
+        while node.parent is not query:
+            if not isinstance(node.parent, _NULL_WITH_IT):
+                return []
+            node = node.parent
+        if node.arg_key != "expressions" or not isinstance(node, exp.Alias):
+            return []
+        columns.append(node.alias)
+    return columns
+
+
 def _row_by_row(query: str) -> tuple[list[str], exp.Select] | None:
     """The tables a query reads, where each of its rows comes from one row of each; None for any other query."""
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it only looks: what it cannot read is not news
@@ -77,10 +108,8 @@ def _row_by_row(query: str) -> tuple[list[str], exp.Select] | None:
         return None
     if not isinstance(tree, exp.Select) or tree.args.get("joins") or tree.args.get("laterals"):
         return None
-    for node in tree.find_all(*_NOT_ROW_BY_ROW):
-        # `SELECT *` is a row's own columns; count(*) is an aggregate and found as such
-        if not isinstance(node, exp.Star):
-            return None
+    if tree.find(*_NOT_ROW_BY_ROW) is not None:
+        return None
     for call in tree.find_all(exp.Anonymous):
         if call.name.lower() in (*_AGGREGATES, *_VOLATILE):
             return None

@@ -38,6 +38,7 @@ _CHAT = re.compile(r'STRUCT\s*\(\s*"?role"?\s+VARCHAR\s*,\s*"?content"?\s+VARCHA
 _ROLES = ("system", "user", "assistant")
 
 _TASK_OPTIONS = (*SAMPLING_OPTIONS, "reask", "truncated")
+_VECTOR = re.compile(r"\s*(FLOAT|FLOAT4|REAL|DOUBLE|FLOAT8)\s*\[\s*\d*\s*\]\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,17 @@ class Task:
             raise OptionError(f"option 'reask' takes a number from 0 to 10, not {self.reask!r}")
         if self.options.get("truncated", "keep") not in ("keep", "null"):
             raise OptionError("option 'truncated' is 'keep' or 'null'")
-        if not self.parse:
+        if self.embeds:
+            self._check_embedder()
+        elif not self.parse:
             _ = self.output.shape
+
+    def _check_embedder(self) -> None:
+        if not _VECTOR.fullmatch(self.returns):
+            raise OptionError(f"an embedder task gives a vector: RETURNS FLOAT[] or FLOAT[n], not {self.returns}")
+        if self.system or self.parse or self.options:
+            clause = "SYSTEM" if self.system else "PARSE" if self.parse else "WITH"
+            raise OptionError(f"an embedder task has no {clause}: its PROMPT alone is the text that is embedded")
 
     @cached_property
     def _prompt(self) -> Template:
@@ -108,8 +118,13 @@ class Task:
 
     @cached_property
     def output(self) -> Output:
-        """How answers are asked for and read; for a PARSE task, plain text."""
-        return Output("VARCHAR" if self.parse else self.returns)
+        """How answers are asked for and read; for a PARSE task, plain text, and so for a vector."""
+        return Output("VARCHAR" if self.parse or self.embeds else self.returns)
+
+    @property
+    def embeds(self) -> bool:
+        """Whether its answers are vectors of its prompts."""
+        return self.kind == "embedder"
 
     @cached_property
     def required(self) -> tuple[int, ...]:
@@ -131,7 +146,7 @@ class Task:
     @property
     def reask(self) -> int:
         """How often an answer that cannot be read is asked again, told what was wrong."""
-        value = self.options.get("reask", 1)
+        value = self.options.get("reask", 0 if self.embeds else 1)
         return value if isinstance(value, int) else -1
 
     @property

@@ -1,13 +1,13 @@
 """The internal functions behind every task: Arrow batches in, calls asked for or looked up, Arrow batches out.
 
-`Functions(…).register(root)` creates `distil_response`, `distil_details` and `distil_prompt`, once per database, on a
-connection that lives as long as the database is open (DuckDB crashes if it goes first).
+`Functions(…).register(root)` creates `distil_response`, `distil_details`, `distil_prompt` and `distil_vector`, once per
+database, on a connection that lives as long as the database is open (DuckDB crashes if it goes first).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring as _escaped
 from typing import Any
@@ -15,10 +15,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from distil_sql.engine import Call, Engine, Keys, Tally
+from distil_sql.engine import Call, Engine, Keys, Tally, keys_for, request_for
 from distil_sql.errors import OptionError
 from distil_sql.ledger import Ledger, asks_again
-from distil_sql.models import identity
 from distil_sql.models.base import Message, Request
 from distil_sql.models.options import ModelSpec
 from distil_sql.models.pool import deal
@@ -27,6 +26,7 @@ from distil_sql.registry import Registry
 from distil_sql.task import Task
 from distil_sql.udf.details import DETAIL, DETAIL_SQL, shown, unasked
 from distil_sql.udf.passes import Missing, Mode, Pass
+from distil_sql.udf.vectors import read_vectors
 
 
 @dataclass
@@ -61,6 +61,7 @@ class Functions:
             ("distil_response", self._respond, "VARCHAR[]"),
             ("distil_details", self._detail, DETAIL_SQL),
             ("distil_prompt", self._show_prompt, "VARCHAR"),
+            ("distil_vector", read_vectors, "FLOAT[]"),
         )
         for name, function, returns in made:
             create: Callable[..., object] = root.create_function  # the stubs know only the enums' own types
@@ -83,14 +84,18 @@ class Functions:
         for key, answer in answers.items():
             usable = answer[1] is not None and task.usable(answer[2], answer[3])
             read[key] = reader(answer[1]) if usable else None
-        values = [[read.get(key) for key in row.keys] if row.reason is None else None for row in asked]
+        values = [[read[key] for key in row.keys] if _is_answered(row, read) else None for row in asked]
         return pa.array(values if rows else [], pa.list_(pa.string()))
 
     def _detail(self, *columns: pa.ChunkedArray) -> pa.Array:
         task, rows, asked, answers = self._answers(columns, self._ledger.details)
         reader = _reader(task)
         values = [
-            [shown(task, reader, answers.get(key)) for key in row.keys] if row.reason is None else [unasked(row.reason)]
+            [unasked(row.reason)]
+            if row.reason is not None
+            else [shown(task, reader, answers[key]) for key in row.keys]
+            if _is_answered(row, answers)
+            else None
             for row in asked
         ]
         return pa.array(values if rows else [], pa.list_(DETAIL))
@@ -205,8 +210,8 @@ class Functions:
         known = self._askers.get((id(task), id(spec)))
         if known is not None and known[0] is task and known[1] is spec:
             return known[2]
-        request = Request((), spec.sampling(task.options), task.output.schema)
-        asker = Asker(spec, request, Keys(identity(spec), request))
+        request = request_for(task, spec)
+        asker = Asker(spec, request, keys_for(spec, request))
         self._askers[id(task), id(spec)] = (task, spec, asker)
         return asker
 
@@ -226,7 +231,7 @@ class _Maker:
 
     def __call__(self) -> Call:
         common = self.asker.request
-        request = Request(self.messages, common.sampling, common.schema, self.sample)
+        request = Request(self.messages, common.sampling, common.schema, self.sample, common.embeds)
         spec, current = self.asker.spec, self.current
         read = {argument.name: self.values[argument.name] for argument in self.task.parse_inputs}
         return Call(self.key, self.task, spec, request, self.text, current.run_id, current.tally, read)
@@ -235,9 +240,14 @@ class _Maker:
 _NO_TASK = Task("", "generator", (), "VARCHAR", "")
 
 
+def _is_answered(row: Asked, answers: Mapping[str, object]) -> bool:
+    """Whether all of a row's calls are: a list with gaps would be an argument that some task around this one takes."""
+    return row.reason is None and all(key in answers for key in row.keys)
+
+
 def _stand_in(call: Call, response: str) -> tuple[Any, ...]:
     """A row of the ledger as the readers expect it, for a call that nobody made."""
-    return (call.key, response, "ok", None, None, None, "stop", call.model.name, call.messages, 0, 0, 0, None)
+    return (call.key, response, "ok", None, None, None, "stop", call.model.name, call.messages, 0, 0, 0, None, None)
 
 
 def _as_json(messages: Sequence[Message]) -> str:

@@ -30,10 +30,8 @@ DETAIL = pa.struct([(field, _ARROW.get(kind, pa.string())) for field, kind in _D
 DETAIL_SQL = "STRUCT(" + ", ".join(f"{f} {'VARCHAR' if k == 'UUID' else k}" for f, k in _DETAIL_FIELDS) + ")[]"
 
 
-def shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...] | None) -> dict[str, Any] | None:
-    """A call as the ledger holds it (`found` as `Ledger.details` gives it); None where it holds none."""
-    if found is None:
-        return None
+def shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...]) -> dict[str, Any]:
+    """A call as the ledger holds it (`found` as `Ledger.details` gives it)."""
     (
         call_id,
         response,

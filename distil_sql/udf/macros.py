@@ -64,7 +64,7 @@ def macro_statements(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
     named = "".join(f", {name(a.name)}" + (f" := {a.default}" if a.default is not None else "") for a in task.arguments)
     first = f"{text(task.name)}, getvariable('{PASS_VARIABLE}'), CAST(model AS VARCHAR), CAST(sample AS INTEGER)"
     each = _ANSWERS
-    if task.parse or not task.output.is_text:
+    if task.parse or task.embeds or not task.output.is_text:
         each = f"list_transform({_ANSWERS}, lambda distil_answer: {_read(task, 'distil_answer')})"
     details = _DETAILS.format(call=_ANSWERS, value=_read(task, "distil_answer.readable"), returns=text(task.returns))
     bodies = {

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distil_sql.models.base import CallError, Completion, Request
+from distil_sql.models.embedding import Gatherer, packed
 from distil_sql.models.llama_cpp.options import LlamaOptions
 from distil_sql.models.llama_cpp.shelf import SHELF
 
@@ -71,9 +72,12 @@ class LlamaModel:
         self._loaded: Loaded | None = None
         self._open: set[_Call] = set()
         self._failure: CallError | None = None
+        self._texts = Gatherer(self._vectors)
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request; raises `CallError`."""
+        if request.embeds:
+            return await self._texts.ask(request.messages[-1]["content"])
         completion: Completion = await self._ask(request)
         return completion
 
@@ -82,8 +86,12 @@ class LlamaModel:
         vectors: list[list[float]] = await self._ask(list(texts))
         return vectors
 
+    async def _vectors(self, texts: Sequence[str]) -> list[Completion]:
+        return [Completion(packed(vector)) for vector in await self.embed(texts)]
+
     async def close(self) -> None:
         """Stop what runs and free everything; idempotent."""
+        await self._texts.close()
         if self._stop():
             assert self._thread is not None
             while self._thread.is_alive():  # at the interpreter's end no other thread can be started to wait in
