@@ -10,18 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["DistilError", "__version__", "connect", "run"]
+__all__ = ["DistilError", "__version__", "connect", "register_task", "run", "task"]
 
 from distil_sql.errors import DistilError
 
 if TYPE_CHECKING:
-    from distil_sql.api import connect, run
+    from distil_sql.api import connect, register_task, run
+    from distil_sql.task.python import task
 
 
 def __getattr__(name: str) -> object:
     # DuckDB and Arrow are loaded when they are needed, so that `distil-sql --help` is quick
-    if name in ("connect", "run"):
+    if name in ("connect", "register_task", "run"):
         from distil_sql import api
 
         return getattr(api, name)
+    if name == "task":
+        import importlib
+
+        return importlib.import_module("distil_sql.task")  # callable: see its end
     raise AttributeError(f"module 'distil_sql' has no attribute {name!r}")

@@ -19,6 +19,7 @@ from distil_sql.errors import OptionError
 from distil_sql.pipeline import RunOptions, read_source, run_in
 from distil_sql.session import Session
 from distil_sql.status import RunState
+from distil_sql.task.python import TaskFunction
 
 _lock = threading.Lock()
 _sessions: dict[str, Session] = {}
@@ -79,6 +80,20 @@ def run(
         return run_in(session, source, options, on_progress)
     finally:
         _release(key)
+
+
+def register_task(con: duckdb.DuckDBPyConnection, task: TaskFunction) -> None:
+    """Make a `@distil_sql.task` a function of SQL on a connection that `connect` gave, and on all to the same database.
+
+    It lasts for as long as the database is open here: functions of Python's cannot be stored. Registering it again
+    replaces it. Raises OptionError where its name or one of its types cannot be.
+    """
+    session = _by_connection.get(con)
+    if session is None:
+        raise OptionError("this connection has no tasks: take one from distil_sql.connect()")
+    if not isinstance(task, TaskFunction):
+        raise OptionError(f"{task!r} is no task: put @distil_sql.task(…) above the function")
+    session.define_in_python(task.task)
 
 
 def _session(database: str | os.PathLike[str]) -> tuple[Session, str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -87,6 +88,7 @@ _DETAILS = (
 )
 _ANSWER = "call_id::VARCHAR, response, status, error_kind, run_id::VARCHAR, rowid"
 _AHEAD_ROWS, _AHEAD_CHARACTERS, _AHEAD_S = 32_768, 32_000_000, 2.0
+_RECENT = 20_000
 
 
 class _Reader:
@@ -142,6 +144,8 @@ class Ledger:
         self._root = root
         self.tables: tuple[str, ...] = ("distil.calls",)
         self._readers: dict[int, _Reader] = {}
+        self._recent: dict[str, Answer] = {}
+        self._remembers = False
 
     def _reader(self) -> _Reader:
         """This thread's. Not in a `threading.local`: to Python, a thread of DuckDB's is a new one at every call."""
@@ -155,9 +159,33 @@ class Ledger:
         for reader in self._readers.values():
             reader.cursor.close()
 
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Within one statement, keep what it has just stored at hand for its replay."""
+        self._remembers = True
+        try:
+            yield
+        finally:
+            self._remembers = False
+            self._recent = {}
+
+    def remember(self, outcomes: Iterable[Outcome]) -> None:
+        """Outcomes that are committed."""
+        if not self._remembers:
+            return
+        if len(self._recent) > _RECENT:
+            self._recent = {}  # a statement of many calls replays by reading ahead
+        for o in outcomes:
+            self._recent[o.call_id] = Answer(o.call_id, o.response, o.status, o.error_kind, o.run_id)
+
     def lookup(self, keys: Sequence[str]) -> dict[str, Answer]:
         """Stored answers by key; keys without one are absent."""
-        return self._reader().answers(keys)
+        recent = self._recent
+        if not recent:
+            return self._reader().answers(keys)
+        found = {key: answer for key in keys if (answer := recent.get(key)) is not None}
+        rest = [key for key in keys if key not in found]
+        return found | self._reader().answers(rest) if rest else found
 
     def details(self, keys: Sequence[str]) -> dict[str, tuple[object, ...]]:
         """Answer and everything `t_details` shows, by key (order of columns as in `_DETAILS`)."""

@@ -31,6 +31,7 @@ class Registry:
         self.tasks: dict[str, Task] = {}
         self.overrides: dict[str, str] = {}
         self.built_in: set[str] = set()
+        self.in_python: dict[str, Task] = {}
 
     def load(self, con: duckdb.DuckDBPyConnection) -> None:
         """Read both tables."""
@@ -39,13 +40,14 @@ class Registry:
         columns = "name, kind, arguments, returns, prompt, system, parse, model, options, version, origin"
         tasks = con.execute(f"SELECT {columns} FROM distil.tasks").fetchall()
         self.tasks = {row[0].lower(): _task(row) for row in tasks}
-        self.built_in = {row[0].lower() for row in tasks if row[10] == BUILT_IN}
+        self.tasks |= self.in_python  # no table holds them
+        self.built_in = {row[0].lower() for row in tasks if row[10] == BUILT_IN} - self.in_python.keys()
 
     def copy(self) -> Registry:
         """A registry that can be changed without touching this one (checking a script does)."""
         other = Registry()
         other.models, other.tasks, other.overrides = dict(self.models), dict(self.tasks), dict(self.overrides)
-        other.built_in = set(self.built_in)
+        other.built_in, other.in_python = set(self.built_in), dict(self.in_python)
         return other
 
     # -- looking up -------------------------------------------------------------------------------------------------
@@ -131,6 +133,9 @@ class Registry:
             row += [task.system, task.prompt, task.parse, task.model, json.dumps(dict(task.options)), _now(), origin]
             con.execute(f"INSERT OR REPLACE INTO distil.tasks VALUES ({', '.join('?' * len(row))})", row)
         self.tasks[task.name.lower()] = task
+        self.in_python.pop(task.name.lower(), None)
+        if task.in_python:
+            self.in_python[task.name.lower()] = task
         (self.built_in.add if origin == BUILT_IN else self.built_in.discard)(task.name.lower())
         return task
 
@@ -142,6 +147,8 @@ class Registry:
             if not if_exists:
                 raise OptionError(f"there is no {what} {name!r} to drop{nearest(name, held)}")
             return None
+        if what == "task":
+            self.in_python.pop(name.lower(), None)
         if con is not None:
             con.execute(f"DELETE FROM distil.{what}s WHERE name = ?", [found.name])
         return found if isinstance(found, Task) else None

@@ -7,6 +7,7 @@ DuckDB crashes when a connection that registered a Python function goes away whi
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from distil_sql.engine import Engine
 from distil_sql.errors import DatabaseError
 from distil_sql.ledger import Ledger
 from distil_sql.library import install
-from distil_sql.registry import Registry
+from distil_sql.registry import SUFFIXES, Registry
 from distil_sql.resources import read_sql
 from distil_sql.task import Task
 from distil_sql.udf import Functions
-from distil_sql.udf.macros import create_macros, drop_macros
+from distil_sql.udf.macros import check_arguments, check_free, check_returns, create_macros, drop_macros
 from distil_sql.udf.passes import Mode, Pass
 
 SCHEMA_VERSION = "1"
@@ -33,6 +34,7 @@ class Session:
         self.root, self.path = root, path
         self.pid = os.getpid()
         self.run_id = str(uuid.uuid4())
+        self.running = threading.Lock()  # held by the one script that runs
         self.registry = Registry()
         self.ledger = Ledger(root)
         self.engine = Engine(root, self.ledger)
@@ -74,6 +76,15 @@ class Session:
             drop_macros(con, task)
         else:
             create_macros(con, task)
+
+    def define_in_python(self, task: Task) -> None:
+        """Add or replace a task that no table holds."""
+        old = self.registry.tasks.get(task.name.lower())
+        with self.cursor() as con:
+            check_arguments(con, task)
+            check_returns(con, task)
+            check_free(con, *(task.name + suffix for suffix in SUFFIXES))
+            create_macros(con, self.registry.put_task(None, task, replace_it=old is not None and old.in_python))
 
     def close(self) -> None:
         """Commit what is finished, stop the engine, close the database. Idempotent."""

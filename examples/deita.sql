@@ -5,7 +5,7 @@
 --   distil-sql run examples/deita.sql -d data.duckdb
 --
 -- On a real server: set OPENAI_API_KEY and add --model gpt. Distance here is that of three-character pieces; with
--- embeddings in a column, array_cosine_distance in its place.
+-- embed(instruction || response) in a column, list_cosine_similarity in its place.
 
 CREATE OR REPLACE MODEL generator (TYPE llama_cpp, path 'tiny', temperature 0.7, max_tokens 48);
 CREATE OR REPLACE MODEL labeller (TYPE llama_cpp, path 'tiny', temperature 0, max_tokens 64);

@@ -14,7 +14,6 @@ from distil_sql.errors import DistilError
 from distil_sql.models.embedding import packed, shares
 from distil_sql.pipeline.retry import retry
 from distil_sql.session import Session
-from tests import made_up_gguf
 from tests.command import distil, model
 from tests.fake_server import FakeServer
 
@@ -196,6 +195,9 @@ def test_a_budget_counts_texts_and_a_plan_counts_no_answers(fake_server: FakeSer
 
 def test_llama_cpp_embeds_in_the_same_ledger(tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp")
+    pytest.importorskip("gguf")
+    from tests import made_up_gguf
+
     path = made_up_gguf.write(tmp_path / "embedder.gguf", chat_template=None)
     with distil_sql.connect() as con:
         models = "".join(

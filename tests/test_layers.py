@@ -105,5 +105,5 @@ def test_help_loads_none_of_the_heavy_packages() -> None:
 def test_public_names_are_what_they_were() -> None:
     import distil_sql
 
-    assert distil_sql.__all__ == ["DistilError", "__version__", "connect", "run"]
+    assert distil_sql.__all__ == ["DistilError", "__version__", "connect", "register_task", "run", "task"]
     assert all(hasattr(distil_sql, name) for name in distil_sql.__all__)

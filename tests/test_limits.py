@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+import distil_sql
 from distil_sql.engine.backlog import Backlog
 from distil_sql.engine.limits import Bucket, Limits
 from distil_sql.models.base import Told
 from distil_sql.models.openai import _told
+from tests.fake_server import FakeServer
 
 
 class Clock:
@@ -101,7 +103,7 @@ def test_what_the_server_tells_is_kept_to_unless_the_user_said_otherwise() -> No
     [
         ("600", "599", "100ms", 600),
         ("600", "0", "1m0s", 600),
-        ("10000", "9999", "8.64s", 60 / 8.64),  # a daily limit: what counts is how fast it fills up
+        ("10000", "9999", "8.64s", None),  # a day's limit says little of a minute
         ("600", "0", "", 600),
         ("600", "600", "0s", None),
         ("many", "0", "1s", None),
@@ -131,3 +133,10 @@ def test_the_backlog_keeps_prompts_that_begin_alike_together() -> None:
     backlog.add(calls)
     assert len(backlog.clear()) == 4
     assert len(backlog) == 0
+
+
+def test_the_window_grows_while_nothing_new_is_asked_for(fake_server: FakeServer) -> None:
+    fake_server.configure(latency={"fixed_ms": 100})
+    model = f"CREATE MODEL generator (TYPE openai, model 'm', base_url '{fake_server.base_url}');"
+    distil_sql.run(f"{model} CREATE TABLE t AS SELECT text_generation('a' || i) FROM range(600) r(i);", ":memory:")
+    assert fake_server.stats()["max_in_flight"] > 64

@@ -10,6 +10,7 @@ import pytest
 
 import distil_sql
 from distil_sql.engine.budget import BudgetReached
+from distil_sql.errors import DistilError
 from distil_sql.models.options import ModelSpec
 from distil_sql.models.prices import known_price
 from tests.command import distil
@@ -107,10 +108,11 @@ def test_a_plan_counts_rows_calls_and_cost_and_makes_no_call(fake_server: FakeSe
 def test_a_call_that_is_rejected_and_goes_out_at_once_counts_once(fake_server: FakeServer, tmp_path: Path) -> None:
     fake_server.configure(faults=[{"kind": "429", "retry_after": 0, "attempts": 1}])
     database = tmp_path / "x.duckdb"
+    more = "CREATE TABLE u AS SELECT text_generation('tell ' || i) FROM range(20) r(i);"
     with pytest.raises(BudgetReached):
-        distil_sql.run(_script(fake_server, 20), database, max_calls=5)
+        distil_sql.run(_script(fake_server, 4) + more, database, max_calls=10)
     with duckdb.connect(str(database)) as con:
-        assert con.execute("SELECT count(*) FROM distil.calls").fetchone() == (5,)
+        assert con.execute("SELECT count(*) FROM distil.calls").fetchone() == (10,)
 
 
 def test_a_runs_limits_and_models_end_with_it(fake_server: FakeServer) -> None:
@@ -129,3 +131,25 @@ def test_a_plan_counts_calls_whose_details_are_read(fake_server: FakeServer, tmp
     planned = distil("plan", str(script), "-d", str(tmp_path / "x.duckdb"), "--json")
     assert planned.returncode == 0, planned.stderr
     assert [line["calls"] for line in json.loads(planned.stdout)] == [3]
+
+
+def test_a_limit_on_cost_needs_prices(fake_server: FakeServer, tmp_path: Path) -> None:
+    script = _script(fake_server).replace("price_in 10, price_out 20,", "")
+    with pytest.raises(DistilError, match="price of model 'generator'"):
+        distil_sql.run(script, tmp_path / "x.duckdb", max_cost=1)
+    assert fake_server.stats()["requests"] == 0
+
+
+def test_two_scripts_do_not_run_at_once_on_one_database(fake_server: FakeServer, tmp_path: Path) -> None:
+    fake_server.configure(latency={"fixed_ms": 50})
+    con = distil_sql.connect(tmp_path / "x.duckdb")
+    refused: list[str] = []
+
+    def meanwhile(state: object) -> None:
+        if not refused:
+            with pytest.raises(DistilError) as caught:
+                distil_sql.run("SELECT 1;", con)
+            refused.append(str(caught.value))
+
+    distil_sql.run(_script(fake_server, 40), con, on_progress=meanwhile)
+    assert "another script is running" in refused[0]

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,29 @@ def test_the_python_block_runs(database: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(Path(database).parent)
     (Path(database).parent / "examples").symlink_to(ROOT / "examples")
     exec(next(iter(_blocks("python"))), {})
+
+
+def test_the_embeddings_shown_are_made(database: str, tmp_path: Path) -> None:
+    import shutil
+
+    import distil_sql
+
+    block = next(block for block in _blocks("sql") if "embed(" in block)
+    tables, query = block.rstrip().removesuffix(";").rsplit(";", 1)
+    with distil_sql.connect(str(shutil.copy(database, tmp_path / "copy.duckdb"))) as con:
+        distil_sql.run(tables, con)
+        assert len(con.execute(query).fetchall()) == 20
+
+
+def test_the_task_in_python_runs(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    shutil.copy(database, tmp_path / "data.duckdb")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(next(block for block in _blocks("python") if "distil_sql.task" in block), names)
+    calls = names["con"].execute("SELECT count(*) FROM distil.calls WHERE task = 'rate'").fetchall()
+    assert calls[0][0] > 0
 
 
 def test_every_command_named_exists_and_every_command_is_named() -> None:

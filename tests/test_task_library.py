@@ -366,7 +366,8 @@ def test_principles_are_added_and_drawn_balanced_or_by_weight(con: duckdb.DuckDB
         "SELECT p, count(*) FROM (SELECT balanced_principle(i) AS p FROM range(1, 101) t(i)) GROUP BY p"
     )
     assert dict(balanced.fetchall()) == dict.fromkeys(names, 20)
-    query = "SELECT p, count(*) FROM (SELECT draw_principle('row ' || i{}) AS p FROM range(4000) t(i)) GROUP BY p ORDER BY p"
+    query = "SELECT p, count(*) FROM (SELECT draw_principle('row ' || i{}) AS p FROM range(4000) t(i)) GROUP BY p"
+    query += " ORDER BY p"
     drawn = dict(con.execute(query.format("")).fetchall())
     assert drawn.keys() == set(names)
     assert all(700 < count < 900 for count in drawn.values())

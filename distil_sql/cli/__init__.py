@@ -80,6 +80,11 @@ def main() -> None:
     except DistilError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if type(error).__module__.lstrip("_").split(".")[0] != "duckdb":
+            raise
+        click.secho(f"error: the database failed: {' '.join(str(error).split())}", fg="red", err=True)
+        sys.exit(1)
 
 
 def _terminated(signum: int, frame: FrameType | None) -> None:

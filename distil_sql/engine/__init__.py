@@ -105,6 +105,8 @@ class Engine:
                 self._changed.wait(_TICK_S)
             self._raise_failure()
             # all of them first: where there can be no lane, no call may be left waiting for an answer
+            for call in calls:
+                self.budget.check(call)
             lanes = {id(model): self._lane(model) for model in {id(call.model): call.model for call in calls}.values()}
             for call in calls:
                 known = self._pending.get(call.key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from distil_sql.engine.call import Call
-from distil_sql.errors import RunError
+from distil_sql.errors import OptionError, RunError
 from distil_sql.models.base import Completion
 
 _ENOUGH_ANSWERS = 20
@@ -65,6 +65,12 @@ class Budget:
     def limited(self) -> bool:
         """Whether there is any limit at all."""
         return any(limit is not None for limit in (self.max_cost, self.max_tokens, self.max_calls))
+
+    def check(self, call: Call) -> None:
+        """OptionError for a call whose cost nobody knows, where cost is limited."""
+        if self.max_cost is not None and call.model.type == "openai" and call.model.price is None:
+            remedy = "give it price_in and price_out, 0 where it is free"
+            raise OptionError(f"--max-cost needs the price of model {call.model.name!r}: {remedy}")
 
     def reserve(self, call: Call) -> bool:
         """Set aside what a call may cost; False where that does not fit."""

@@ -81,29 +81,45 @@ class Lane:
         await self.model.close()
 
     def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        while (call := self._take(len(self._tasks))) is not None:
+            task = loop.create_task(self._send_on(call))
+            self._tasks.add(task)
+            task.add_done_callback(self._landed)
+
+    def _take(self, in_flight: int) -> Call | None:
+        """The next call if one may leave now; else None, and a timer where it is time that is waited for."""
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
+        if not self._queue or self._closed:
+            return None
+        delay = self.limits.delay(in_flight)
+        if delay is None:
+            return None
         loop = asyncio.get_running_loop()
-        while self._queue and not self._closed:
-            delay = self.limits.delay(len(self._tasks))
-            if delay is None:
-                return
-            if delay > 0:
-                self._wake = loop.call_later(delay, self._pump)
-                return
-            call = self._queue.peek()
-            if not self.budget().reserve(call):
-                if self.budget().waiting:  # what lands, here or in another lane, may make room
-                    self._wake = loop.call_later(_ROOM_S, self._pump)
-                else:
-                    self._fail(self.budget().reached())
-                return
-            self._queue.pop()
-            self.limits.start()
-            task = loop.create_task(self._send(call))
-            self._tasks.add(task)
-            task.add_done_callback(self._landed)
+        if delay > 0:
+            self._wake = loop.call_later(delay, self._pump)
+            return None
+        call = self._queue.peek()
+        if not self.budget().reserve(call):
+            if self.budget().waiting:  # what lands, here or in another lane, may make room
+                self._wake = loop.call_later(_ROOM_S, self._pump)
+            else:
+                self._fail(self.budget().reached())
+            return None
+        self._queue.pop()
+        self.limits.start()
+        return call
+
+    async def _send_on(self, call: Call) -> None:
+        """Send a call, and in its place the next one as long as there is one: no turn of the loop is lost between."""
+        following: Call | None = call
+        while following is not None:
+            await self._send(following)
+            following = self._take(len(self._tasks) - 1)
+            if following is not None:
+                self._pump()  # the answer may have widened the window
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

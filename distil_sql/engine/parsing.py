@@ -18,7 +18,7 @@ def parse_expression(task: Task) -> str:
         return f"TRY_CAST(TRY(({task.parse}\n)) AS {task.returns})"
     if task.embeds:
         return f"TRY_CAST(distil_vector(response) AS {task.returns})"
-    if task.output.is_text:
+    if task.given.is_text:
         return "response"
     return f"TRY_CAST(CAST(response AS JSON) AS {task.returns})"
 

@@ -11,7 +11,8 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import duckdb
 
@@ -24,7 +25,7 @@ from distil_sql.prompt.template import TemplateError
 from distil_sql.task import Task
 
 _BATCH = 512
-_REST = 1.5  # after a commit, for so many times as long as it took: it costs the same however few calls it holds
+_REST = 3.0  # after a commit, for so many times as long as it took: it costs the same however few calls it holds
 
 Finished = tuple[Call, Completion | None, CallError | None]
 
@@ -128,6 +129,7 @@ class Writer:
             self._store(outcomes, replace=False)
         except duckdb.ConstraintException:  # some failed before
             self._store(outcomes, replace=True)
+        self._ledger.remember(outcomes)
         self._committed(settled)
 
     def _store(self, outcomes: Sequence[Outcome], *, replace: bool) -> None:
@@ -149,7 +151,7 @@ class Writer:
         for call, completion, error in batch:
             if completion is not None:
                 call.count(completion)
-                error = error or _unusable(call.task, completion)
+                error = error or _unusable(call.task, completion, call.values)
                 known = call.values is not None or not call.task.parse_inputs
                 if error is None and call.task.parse and known:
                     to_parse.setdefault(id(call.task), (call.task, []))[1].append(len(judged))
@@ -173,7 +175,7 @@ class Writer:
             self._cursor.execute("ROLLBACK")
 
 
-def _unusable(task: Task, completion: Completion) -> CallError | None:
+def _unusable(task: Task, completion: Completion, values: Mapping[str, Any] | None) -> CallError | None:
     """Why an answer gives no value, as far as it can be told without SQL."""
     cut = completion.finish_reason == "length"
     if cut and (not task.keeps_truncated or not completion.text):
@@ -181,11 +183,13 @@ def _unusable(task: Task, completion: Completion) -> CallError | None:
         return CallError("truncated", reason, completion=completion)
     if not completion.text.strip():
         return CallError("unparsable", "the answer is empty")
-    if not task.output.is_text:
-        try:
+    try:
+        if not task.output.is_text:
             task.output.read(completion.text)
-        except ValueError as error:
-            return CallError("unparsable", str(error))
+        elif task.reads_in_python and values is not None:
+            task.value(completion.text, values)
+    except ValueError as error:
+        return CallError("unparsable", str(error))
     return None
 
 

@@ -58,6 +58,7 @@ class Request:
     """One call: the chat so far, how to sample, and the JSON schema the answer must have (None: free text).
 
     `embeds`: the answer is the vector of the last message's text (see `models.embedding`), and nothing is sampled.
+    `written`: the messages as compact JSON, where whoever asks has them so at hand.
     """
 
     messages: tuple[Message, ...]
@@ -65,6 +66,7 @@ class Request:
     schema: Mapping[str, Any] | None = None
     sample: int = 0
     embeds: bool = False
+    written: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from distil_sql.models.base import CallError, Completion, ErrorKind, Request, Told
+from distil_sql.models.base import CallError, Completion, ErrorKind, Request, Sampling, Told
 from distil_sql.models.embedding import Gatherer, packed, shares
 from distil_sql.models.http import HttpClient, Reply
 from distil_sql.models.options import ModelSpec
@@ -33,6 +33,9 @@ _KINDS: dict[int, ErrorKind] = {
     425: "server",
     429: "rate_limited",
 }
+_COMMON = 256
+_A_MINUTE_AT_MOST = 90.0  # seconds
+_MODERATED = ("moderat", "flagged", "content policy", "safety")
 _FATAL_CODES = (
     "insufficient_quota",
     "model_not_found",
@@ -50,6 +53,7 @@ class OpenAIModel:
         self.concurrency = spec.whole("concurrency") or 0
         self._client: HttpClient | None = None
         self.told: Told | None = None
+        self._common: dict[tuple[Sampling, int, int], tuple[Mapping[str, Any] | None, str]] = {}
         self._url, self._headers = self._address()  # here, not in the event loop, which the import would hold up
         self._texts = Gatherer(self._embed)
 
@@ -76,10 +80,22 @@ class OpenAIModel:
         headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
         return f"{url}?{query}" if query else url, {**headers, "Content-Type": "application/json"}
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The JSON body of one call."""
+    def body(self, request: Request) -> bytes:
+        """The JSON body of one call: what calls have in common is written once, the messages as they come."""
+        seeded = request.sample if request.sampling.seed is not None else 0
+        key = (request.sampling, id(request.schema), seeded)
+        common = self._common.get(key)
+        if common is None or common[0] is not request.schema:
+            if len(self._common) > _COMMON:
+                self._common.clear()
+            common = self._common[key] = (request.schema, _compact(self._parameters(request))[:-1])
+        messages = request.written or _compact(request.messages)
+        return f'{common[1]},"messages":{messages}}}'.encode()
+
+    def _parameters(self, request: Request) -> dict[str, Any]:
+        """The body without its messages."""
         sampling, spec = request.sampling, self.spec
-        body: dict[str, Any] = {"model": spec.options["model"], "messages": list(request.messages)}
+        body: dict[str, Any] = {"model": spec.options["model"]}
         for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens"):
             value = getattr(sampling, name)
             if value is not None:
@@ -119,17 +135,18 @@ class OpenAIModel:
             body["dimensions"] = length
         extra = spec.options.get("extra")
         body = {**body, **extra} if isinstance(extra, Mapping) else body
-        reply = await self._post("/embeddings".join(self._url.rsplit("/chat/completions", 1)), body)
+        url = "/embeddings".join(self._url.rsplit("/chat/completions", 1))
+        reply = await self._post(url, _compact(body).encode())
         try:
             return _vectors(reply.body, texts, length)
         except CallError:
             _vectors(self._without_key(reply.body), texts, length)  # the same error, of a body that may be shown
             raise
 
-    async def _post(self, url: str, body: Mapping[str, Any]) -> Reply:
+    async def _post(self, url: str, body: bytes) -> Reply:
         if self._client is None:
             self._client = HttpClient(self._headers, self.spec.number("timeout") or DEFAULT_TIMEOUT)
-        reply = await self._client.post(url, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+        reply = await self._client.post(url, body)
         if reply.status != 200:
             if reply.headers and (told := _told(reply.headers)) is not None:
                 self.told = told
@@ -147,6 +164,10 @@ class OpenAIModel:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _without_bounds(schema: Any) -> Any:
@@ -234,7 +255,9 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
     kind: ErrorKind = _KINDS.get(reply.status, "server" if reply.status >= 500 else "invalid_request")
     if code == "context_length_exceeded" or "maximum context length" in message:
         kind = "context_length"
-    elif code in ("content_filter", "content_policy_violation"):
+    elif code in ("content_filter", "content_policy_violation") or (
+        reply.status == 403 and any(word in message.lower() for word in _MODERATED)
+    ):
         kind = "refused"
     unknown_model = reply.status == 404 and "model" in f"{code} {message}".lower()
     no_credit = code == "insufficient_quota" or reply.status == 402
@@ -262,7 +285,11 @@ def _told(headers: Mapping[str, str]) -> Told | None:
         try:
             used = float(limit) - float(headers.get(f"x-ratelimit-remaining-{what}", "0"))
             seconds = _duration(headers.get(f"x-ratelimit-reset-{what}", ""))
-            return used / seconds * 60 if seconds and used > 0 else (None if seconds == 0 else float(limit))
+            if seconds is None:
+                return float(limit)
+            if used <= 0 or not seconds or float(limit) / used * seconds > _A_MINUTE_AT_MOST:
+                return None  # nothing is used yet; or the limit is a day's, which says little of a minute
+            return used / seconds * 60
         except ValueError:
             return None
 

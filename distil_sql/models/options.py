@@ -82,7 +82,7 @@ _RULES: dict[str, _Rule] = {
     "price_in": (_ANY, _price, "USD per million input tokens"),
     "price_out": (_ANY, _price, "USD per million output tokens"),
     "price_cached": (_ANY, _price, "USD per million cached input tokens"),
-    "prompt_format": (_ANY, _text, "the name of a prompt format"),
+    "prompt_format": (("llama_cpp",), _text, "the name of a prompt format"),
     "path": (("llama_cpp",), _text, "'tiny' or the path of a GGUF file"),
     "threads": (("llama_cpp",), _count, "a whole number of threads"),
     "gpu_layers": (("llama_cpp",), lambda value: isinstance(value, int), "a whole number of layers (-1: all)"),

@@ -93,8 +93,13 @@ def run(
 def run_in(
     session: Session, source: Source, options: RunOptions | None = None, on_progress: Progress | None = None
 ) -> RunState:
-    """Run a script in an open session."""
-    return _Run(session, source, options or RunOptions()).in_thread(on_progress)
+    """Run a script in an open session, one at a time: a run's limits and models hold for all its calls."""
+    if not session.running.acquire(blocking=False):
+        raise OptionError(f"another script is running on {session.path} in this process: wait until it has ended")
+    try:
+        return _Run(session, source, options or RunOptions()).in_thread(on_progress)
+    finally:
+        session.running.release()
 
 
 class _Run:

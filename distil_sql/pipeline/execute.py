@@ -57,7 +57,8 @@ class Executor:
         else:
             self._transaction.append(line)
         if isinstance(statement, Sql):
-            self._sql(statement, line, following)
+            with self.session.ledger.remembering():
+                self._sql(statement, line, following)
         else:
             self._ddl(statement, line)
 
@@ -88,8 +89,8 @@ class Executor:
             return
         query = inner_select(statement)
         tasks = called_tasks(statement, self.session.registry)
-        may_need_none = query is None or is_conditional(statement) or not tasks or self._asked_before(tasks)
-        if may_need_none and self._replay(statement, line):
+        certain = query is not None and tasks and not is_conditional(statement)  # what it misses it is going to need
+        if (not certain or self._asked_before(tasks)) and self._replay(statement, line, asks=bool(certain)):
             return
         line.mode = Mode.DEMAND.value
         if query is None:
@@ -171,9 +172,10 @@ class Executor:
         self._note(line)
         self.journal.write(self.con, line)
 
-    def _replay(self, statement: Sql, line: Line) -> bool:
+    def _replay(self, statement: Sql, line: Line, *, asks: bool = False) -> bool:
         """Run the statement as it stands, answered from the ledger; False where a call was missing."""
-        current = Pass(Mode.REPLAY, self.run_id, line.tally, counts_hits=line.mode is None)
+        current = Pass(Mode.REPLAY, self.run_id, line.tally, counts_hits=line.mode is None, asks=asks)
+        line.tally.ahead |= asks
         with _Entered(self, current):
             try:
                 self._run_verbatim(statement, line)

@@ -88,7 +88,7 @@ class _Counter:
             asked.output[0] += low
             asked.output[1] += min(usual.longest or _LONGEST_ANSWER, allowed)
             asked.seconds += usual.seconds or _USUAL_LATENCY_S
-        if call.task.parse or call.task.embeds:
+        if call.task.parse or call.task.embeds or call.task.reads_in_python:
             self.unreadable.add(call.task.name)
             return ""
         if not call.task.output.is_text:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +19,7 @@ from distil_sql.prompt import Message
 from distil_sql.prompt.template import Template, TemplateError
 from distil_sql.task.output import Output
 
-__all__ = ["RESERVED", "SAMPLING_OPTIONS", "Argument", "Task", "TemplateError", "nearest", "sampling_value"]
+__all__ = ["RESERVED", "SAMPLING_OPTIONS", "Argument", "Task", "TemplateError", "chat", "nearest", "sampling_value"]
 
 RESERVED = ("model", "sample", "n", "format")
 """Argument names that the task's own functions use."""
@@ -122,6 +124,25 @@ class Task:
         return Output("VARCHAR" if self.parse or self.embeds else self.returns)
 
     @property
+    def given(self) -> Output:
+        """What SQL gets to see of an answer."""
+        return self.output
+
+    @property
+    def in_python(self) -> bool:
+        """Whether it is made of functions (see `task.python`), and so cannot be stored."""
+        return False
+
+    @property
+    def reads_in_python(self) -> bool:
+        """Whether its answers are read by a function, `value`."""
+        return False
+
+    def value(self, response: str, values: Mapping[str, Any]) -> str:
+        """What a function of Python's reads of an answer, as `given` has it; raises ValueError where it cannot."""
+        return response
+
+    @property
     def embeds(self) -> bool:
         """Whether its answers are vectors of its prompts."""
         return self.kind == "embedder"
@@ -161,7 +182,7 @@ class Task:
         if hint := self.output.hint:
             system = f"{system.rstrip()}\n{hint}" if system.strip() else hint
         if self.chat_argument is not None:
-            return _chat(values[self.chat_argument], system)
+            return chat(values[self.chat_argument], system)
         user: Message = {"role": "user", "content": self._prompt.render(values)}
         return ({"role": "system", "content": system}, user) if system.strip() else (user,)
 
@@ -170,7 +191,7 @@ class Task:
         return status == "ok" or error_kind == "unparsable" or (error_kind == "truncated" and self.keeps_truncated)
 
 
-def _chat(turns: Sequence[Mapping[str, Any] | None] | None, system: str) -> tuple[Message, ...]:
+def chat(turns: Sequence[Mapping[str, Any] | None] | None, system: str) -> tuple[Message, ...]:
     """A chat given as data: the task's system text leads its own; without a turn, an empty one of the user's."""
     messages: list[Message] = []
     for number, turn in enumerate(turns or (), start=1):
@@ -216,3 +237,15 @@ def sampling_value(key: str, value: object) -> object:
         if not low <= value <= high:
             raise OptionError(f"option {key!r} takes a number from {low} to {high}, not {value!r}")
     return value
+
+
+class _Decorator(types.ModuleType):
+    """This module, also as `@distil_sql.task`: a package's attribute is its submodule of that name, once loaded."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from distil_sql.task.python import task
+
+        return task(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Decorator

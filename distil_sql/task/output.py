@@ -50,6 +50,14 @@ class Output:
         """JSON of this type, for where an answer is pretended."""
         return json.dumps(example(self.shape), ensure_ascii=False)
 
+    def fit(self, value: Any) -> str:
+        """A value of Python's as canonical JSON of this type, a text as it is; ValueError where it does not fit."""
+        if self.is_text and isinstance(value, str):
+            return value
+        plain = json.loads(json.dumps(value, ensure_ascii=False, default=str))
+        fitted = _fit(plain, self.shape, "the value")
+        return str(fitted) if self.is_text else _canonical(fitted)
+
     def read(self, response: str) -> str:
         """Canonical JSON of this type from a response; raises ValueError with what is wrong."""
         reason = ""  # what is wrong with the likeliest candidate

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json.encoder import encode_basestring as _escaped
 from typing import Any
 
@@ -26,6 +26,7 @@ from distil_sql.registry import Registry
 from distil_sql.task import Task
 from distil_sql.udf.details import DETAIL, DETAIL_SQL, shown, unasked
 from distil_sql.udf.passes import Missing, Mode, Pass
+from distil_sql.udf.reading import reader_of
 from distil_sql.udf.vectors import read_vectors
 
 
@@ -35,6 +36,7 @@ class Asked:
 
     keys: list[str]
     reason: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,21 +81,26 @@ class Functions:
 
     def _respond(self, *columns: pa.ChunkedArray) -> pa.Array:
         task, rows, asked, answers = self._answers(columns, self._ledger.lookup)
-        reader = _reader(task)
+        reader = reader_of(task)
         read: dict[str, str | None] = {}
-        for key, answer in answers.items():
-            usable = answer[1] is not None and task.usable(answer[2], answer[3])
-            read[key] = reader(answer[1]) if usable else None
-        values = [[read[key] for key in row.keys] if _is_answered(row, read) else None for row in asked]
+        values: list[list[str | None] | None] = []
+        for row in asked:
+            answered = _is_answered(row, answers)
+            for key in row.keys if answered else ():
+                if key not in read or task.reads_in_python:  # which may read arguments that are not in the prompt
+                    _, response, status, kind, *_ = answers[key]
+                    usable = response is not None and task.usable(status, kind)
+                    read[key] = reader(response, row.values) if usable else None
+            values.append([read[key] for key in row.keys] if answered else None)
         return pa.array(values if rows else [], pa.list_(pa.string()))
 
     def _detail(self, *columns: pa.ChunkedArray) -> pa.Array:
         task, rows, asked, answers = self._answers(columns, self._ledger.details)
-        reader = _reader(task)
+        reader = reader_of(task)
         values = [
             [unasked(row.reason)]
             if row.reason is not None
-            else [shown(task, reader, answers[key]) for key in row.keys]
+            else [shown(task, reader, answers[key], row.values) for key in row.keys]
             if _is_answered(row, answers)
             else None
             for row in asked
@@ -105,7 +112,7 @@ class Functions:
 
         if not len(columns[0]):
             return pa.array([], pa.string())
-        task = self._registry.task(columns[0][0].as_py())
+        task = self._task(columns[0][0].as_py())
         formats = columns[1].to_pylist()
         shown: list[str | None] = []
         for format_, values in zip(formats, _rows(task, columns[3:], len(formats)), strict=True):
@@ -125,12 +132,17 @@ class Functions:
     ) -> tuple[Task, int, list[Asked], dict[str, tuple[Any, ...]]]:
         """Render a batch, find its answers, and do about the missing ones what the pass says."""
         count = len(columns[0])
-        task = self._registry.task(columns[0][0].as_py()) if count else _NO_TASK
         token = columns[1][0].as_py() if count else None
         current = self._passes.get(token, self._default) if token else self._default
         try:
-            asked, calls = self._render(task, current, columns) if count else ([], {})
-            answers = self._settle(current, calls, look_up)
+            task = self._task(columns[0][0].as_py()) if count else _NO_TASK
+            asked: list[Asked] = []
+            answers: dict[str, tuple[Any, ...]] = {}
+            for start, rows in ((0, min(count, _FIRST_ROWS)), (_FIRST_ROWS, count - _FIRST_ROWS)):
+                if rows > 0:  # the first calls are on their way while the others are rendered
+                    part, calls = self._render(task, current, [column.slice(start, rows) for column in columns])
+                    asked += part
+                    answers |= self._settle(current, calls, look_up)
             if current.counts_hits and (verdict := self._engine.policy.verdict_on_hits(current.tally, task.name)):
                 raise verdict
         except BaseException as error:
@@ -140,6 +152,15 @@ class Functions:
                 current.tally = Tally()
             raise
         return task, count, asked, answers
+
+    def _task(self, called: str) -> Task:
+        """The task behind a function of the database."""
+        if called.lower() not in self._registry.tasks:
+            raise OptionError(
+                f"task {called!r} is not defined here: if it is one in Python, run its code and "
+                f"distil_sql.register_task(con, {called}) before it is called"
+            )
+        return self._registry.task(called)
 
     def _render(
         self, task: Task, current: Pass, columns: Sequence[pa.ChunkedArray]
@@ -170,7 +191,7 @@ class Functions:
                 keys.append(key)
                 if key not in calls:
                     calls[key] = _Maker(key, task, asker, messages, text, sample, current, values)
-            asked.append(Asked(keys))
+            asked.append(Asked(keys, None, values))
         return asked, calls
 
     def _settle(
@@ -178,7 +199,7 @@ class Functions:
     ) -> dict[str, tuple[Any, ...]]:
         if current.keys is not None:
             current.keys.extend(calls)
-        if current.mode is Mode.REPLAY:
+        if current.mode is Mode.REPLAY and not current.asks:
             answers = _answered(current, look_up, list(calls))
             if len(answers) < len(calls):
                 raise Missing
@@ -192,6 +213,8 @@ class Functions:
             answers = _answered(current, look_up, [key for key in calls if key not in going])
             missing = [key for key in calls if key not in answers and key not in going]
             waiting = [*going.values(), *(self._engine.submit([calls[key]() for key in missing]) if missing else ())]
+        if current.mode is Mode.REPLAY and waiting:
+            raise Missing
         if current.mode is Mode.BLOCKING and waiting:
             self._engine.wait(waiting)
             answers |= look_up([call.key for call in waiting])
@@ -231,12 +254,13 @@ class _Maker:
 
     def __call__(self) -> Call:
         common = self.asker.request
-        request = Request(self.messages, common.sampling, common.schema, self.sample, common.embeds)
+        request = Request(self.messages, common.sampling, common.schema, self.sample, common.embeds, self.text)
         spec, current = self.asker.spec, self.current
         read = {argument.name: self.values[argument.name] for argument in self.task.parse_inputs}
         return Call(self.key, self.task, spec, request, self.text, current.run_id, current.tally, read)
 
 
+_FIRST_ROWS = 128
 _NO_TASK = Task("", "generator", (), "VARCHAR", "")
 
 
@@ -284,20 +308,6 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_float32(column.type):
         return [None if value is None else float(value) for value in column.cast(pa.string()).to_pylist()]
     return column.to_pylist()  # type: ignore[no-any-return]
-
-
-def _reader(task: Task) -> Callable[[str], str | None]:
-    """What a task's SQL gets to see of a response: the text, or JSON that is known to fit its type."""
-    if task.output.is_text:
-        return lambda response: response if response.strip() else None  # an empty answer is a failure, not a text
-
-    def read(response: str) -> str | None:
-        try:
-            return task.output.read(response)
-        except ValueError:
-            return None
-
-    return read
 
 
 def _stable_hash(text: str) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from distil_sql.task import Task
+from distil_sql.udf.reading import Reader
 
 _DETAIL_FIELDS: tuple[tuple[str, str], ...] = (
     ("call_id", "UUID"),
@@ -30,7 +31,7 @@ DETAIL = pa.struct([(field, _ARROW.get(kind, pa.string())) for field, kind in _D
 DETAIL_SQL = "STRUCT(" + ", ".join(f"{f} {'VARCHAR' if k == 'UUID' else k}" for f, k in _DETAIL_FIELDS) + ")[]"
 
 
-def shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...]) -> dict[str, Any]:
+def shown(task: Task, reader: Reader, found: tuple[Any, ...], values: Mapping[str, Any]) -> dict[str, Any]:
     """A call as the ledger holds it (`found` as `Ledger.details` gives it)."""
     (
         call_id,
@@ -51,7 +52,7 @@ def shown(task: Task, reader: Callable[[str], str | None], found: tuple[Any, ...
     return {
         "call_id": call_id,
         "response": response,
-        "readable": reader(response) if response is not None and task.usable(status, error_kind) else None,
+        "readable": reader(response, values) if response is not None and task.usable(status, error_kind) else None,
         "prompt": messages,
         "model": model,
         "status": status,

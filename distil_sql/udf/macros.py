@@ -64,7 +64,7 @@ def macro_statements(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
     named = "".join(f", {name(a.name)}" + (f" := {a.default}" if a.default is not None else "") for a in task.arguments)
     first = f"{text(task.name)}, getvariable('{PASS_VARIABLE}'), CAST(model AS VARCHAR), CAST(sample AS INTEGER)"
     each = _ANSWERS
-    if task.parse or task.embeds or not task.output.is_text:
+    if task.parse or task.embeds or not task.given.is_text:
         each = f"list_transform({_ANSWERS}, lambda distil_answer: {_read(task, 'distil_answer')})"
     details = _DETAILS.format(call=_ANSWERS, value=_read(task, "distil_answer.readable"), returns=text(task.returns))
     bodies = {
@@ -182,7 +182,7 @@ def _row(task: Task, call: str, each: str) -> str:
 
     There they may be subqueries, and they become what their types say.
     """
-    if not task.parse_inputs:
+    if not task.parse or not task.parse_inputs:
         return each.replace(_ANSWERS, call)
     fields = [f"distil_answers := {call}"]
     fields += [f"{name(a.name)} := CAST({name(a.name)} AS {a.type})" for a in task.parse_inputs]

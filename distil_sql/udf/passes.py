@@ -31,6 +31,7 @@ class Pass:
     run_id: str
     tally: Tally = field(default_factory=Tally)
     counts_hits: bool = True
+    asks: bool = False  # a REPLAY that asks for the calls it misses before it gives up: a demand will follow
     error: BaseException | None = None
     keys: list[str] | None = None  # a list collects the keys of every call the pass needs
     plan: Callable[[Call], str] | None = None  # PLAN: is told of each call that a run would make, gives a stand-in

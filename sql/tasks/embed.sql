@@ -3,8 +3,8 @@
 -- Inputs: text.
 -- Output: FLOAT[], as long as the model makes it; ::FLOAT[1536] makes it an ARRAY for DuckDB's array_cosine_distance.
 -- Scale: none.
--- Use: CREATE MODEL embedder (TYPE openai, model 'text-embedding-3-small');
---      SELECT id, embed(text) AS vector FROM texts;
+-- Use: SELECT id, embed(text) AS vector FROM texts;
+--      SELECT array_cosine_distance(embed(a, model := 'small')::FLOAT[1536], embed(b, model := 'small')::FLOAT[1536]) FROM pairs;
 CREATE EMBEDDER TASK embed(text VARCHAR)
   RETURNS FLOAT[]
   PROMPT $${{ text }}$$;
