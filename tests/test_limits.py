@@ -11,7 +11,7 @@ import distil_sql
 from distil_sql.engine.backlog import Backlog
 from distil_sql.engine.limits import Bucket, Limits
 from distil_sql.models.base import Told
-from distil_sql.models.openai import _told
+from distil_sql.models.headers import told_in
 from tests.fake_server import FakeServer
 
 
@@ -110,7 +110,7 @@ def test_what_the_server_tells_is_kept_to_unless_the_user_said_otherwise() -> No
     ],
 )
 def test_limits_are_read_from_headers(limit: str, remaining: str, reset: str, expected: float | None) -> None:
-    told = _told(
+    told = told_in(
         {
             "x-ratelimit-limit-requests": limit,
             "x-ratelimit-remaining-requests": remaining,

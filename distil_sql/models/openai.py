@@ -6,17 +6,15 @@ go over `models.http` as prepared bytes, of whose answers only the fields in use
 
 from __future__ import annotations
 
-import email.utils
 import json
-import re
 import struct
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from distil_sql.models.base import CallError, Completion, ErrorKind, Request, Sampling, Told
 from distil_sql.models.embedding import Gatherer, packed, shares
+from distil_sql.models.headers import retry_after, told_in
 from distil_sql.models.http import HttpClient, Reply
 from distil_sql.models.options import ModelSpec
 
@@ -34,7 +32,6 @@ _KINDS: dict[int, ErrorKind] = {
     429: "rate_limited",
 }
 _COMMON = 256
-_A_MINUTE_AT_MOST = 90.0  # seconds
 _MODERATED = ("moderat", "flagged", "content policy", "safety")
 _FATAL_CODES = (
     "insufficient_quota",
@@ -118,7 +115,7 @@ class OpenAIModel:
         if request.embeds:
             return await self._texts.ask(request.messages[-1]["content"])
         reply = await self._post(self._url, self.body(request))
-        if reply.headers and (told := _told(reply.headers)) is not None:
+        if reply.headers and (told := told_in(reply.headers)) is not None:
             self.told = told
         try:
             return _completion(reply.body)
@@ -148,7 +145,7 @@ class OpenAIModel:
             self._client = HttpClient(self._headers, self.spec.number("timeout") or DEFAULT_TIMEOUT)
         reply = await self._client.post(url, body)
         if reply.status != 200:
-            if reply.headers and (told := _told(reply.headers)) is not None:
+            if reply.headers and (told := told_in(reply.headers)) is not None:
                 self.told = told
             raise _error(replace(reply, body=self._without_key(reply.body)), self.spec)
         return reply
@@ -272,53 +269,7 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
         text = f"{spec.base_url} does not know the model {spec.options.get('model')!r}: {message}"
     elif no_credit:
         text = f"{spec.base_url} says the account has no quota left: {message}"
-    return CallError(kind, text, retry_after=_retry_after(reply.headers), fatal=fatal)
-
-
-def _told(headers: Mapping[str, str]) -> Told | None:
-    """A minute's requests and tokens, from what is used of a limit and how long it takes to fill up again."""
-
-    def a_minute(what: str) -> float | None:
-        limit = headers.get(f"x-ratelimit-limit-{what}")
-        if limit is None:
-            return None
-        try:
-            used = float(limit) - float(headers.get(f"x-ratelimit-remaining-{what}", "0"))
-            seconds = _duration(headers.get(f"x-ratelimit-reset-{what}", ""))
-            if seconds is None:
-                return float(limit)
-            if used <= 0 or not seconds or float(limit) / used * seconds > _A_MINUTE_AT_MOST:
-                return None  # nothing is used yet; or the limit is a day's, which says little of a minute
-            return used / seconds * 60
-        except ValueError:
-            return None
-
-    told = Told(a_minute("requests"), a_minute("tokens"))
-    return told if any(limit is not None for limit in told) else None
-
-
-def _duration(text: str) -> float | None:
-    """Seconds in a duration such as `6m0s`, `1.2s`, `120ms`; None for anything else."""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
-    return sum(float(number) * units[unit] for number, unit in parts) if parts else None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from Retry-After (seconds or a date, RFC 9110 section 10.2.3) or its millisecond form."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            moment = email.utils.parsedate_to_datetime(value)
-            return max(0.0, moment.timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+    return CallError(kind, text, retry_after=retry_after(reply.headers), fatal=fatal)
 
 
 def _excerpt(body: bytes) -> str:

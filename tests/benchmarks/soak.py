@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     dice = random.Random(given.seed)
-    faults: list[dict[str, object]] = [{"kind": kind, "ratio": 0.008, "attempts": 1} for kind in PASSING]
+    faults: list[dict[str, object]] = [
+        {"kind": kind, "ratio": 0.0005 if kind == "429" else 0.0088, "attempts": 1} for kind in PASSING
+    ]
     faults += [{"kind": kind, "ratio": 0.0045} for kind in LASTING]
     faults.append({"kind": "hang", "ratio": 0.001, "attempts": 1})
     with tempfile.TemporaryDirectory() as folder, FakeServer(latency={"fixed_ms": 5}, faults=faults) as server:
