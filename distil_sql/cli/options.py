@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 database_option = click.option(
     "-d",
@@ -15,6 +19,23 @@ database_option = click.option(
     envvar="DISTIL_DATABASE",
     help="The DuckDB file to work in; made if it does not exist.",
 )
+
+
+def model_options(command: _Command) -> _Command:
+    """Adds --generator, --labeller and --model, which `overrides` puts together."""
+    for option, what in (
+        ("--model", "Model for both kinds."),
+        ("--labeller", "Model for labeller tasks, in place of the one named 'labeller'."),
+        ("--generator", "Model for generator tasks, in place of the one named 'generator'."),
+    ):
+        command = click.option(option, metavar="MODEL", help=what)(command)
+    return command
+
+
+def overrides(generator: str | None, labeller: str | None, model: str | None) -> dict[str, str]:
+    """The models named, by kind of task."""
+    named = {"generator": generator or model, "labeller": labeller or model}
+    return {kind: name for kind, name in named.items() if name}
 
 
 def existing(database: str) -> str:

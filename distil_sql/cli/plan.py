@@ -8,27 +8,22 @@ from pathlib import Path
 
 import click
 
-from distil_sql.cli.options import database_option
+from distil_sql.cli.options import database_option, model_options, overrides
 
 
 @click.command("plan")
 @click.argument("script", type=click.Path())
 @database_option
-@click.option("--generator", metavar="MODEL", help="Model for generator tasks.")
-@click.option("--labeller", metavar="MODEL", help="Model for labeller tasks.")
-@click.option("--model", metavar="MODEL", help="Model for both kinds.")
+@model_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def command(
-    script: str, database: str, generator: str | None, labeller: str | None, model: str | None, as_json: bool
-) -> None:
+def command(script: str, database: str, as_json: bool, **models: str | None) -> None:
     """Say what SCRIPT would do: rows, calls, answers at hand, tokens, cost and time. Makes no call, writes nothing."""
     from distil_sql.cli.progress import span
     from distil_sql.cli.tables import show
     from distil_sql.pipeline import read_source
     from distil_sql.pipeline.plan import plan
 
-    named = {"generator": generator or model, "labeller": labeller or model}
-    planned = list(plan(read_source(Path(script)), database, {kind: name for kind, name in named.items() if name}))
+    planned = list(plan(read_source(Path(script)), database, overrides(**models)))
     if as_json:
         click.echo(json.dumps([asdict(line) for line in planned], indent=2))
         return

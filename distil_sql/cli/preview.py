@@ -7,27 +7,21 @@ from pathlib import Path
 
 import click
 
-from distil_sql.cli.options import database_option
+from distil_sql.cli.options import database_option, model_options, overrides
 
 
 @click.command("preview")
 @click.argument("script", type=click.Path())
 @database_option
 @click.option("-n", "--rows", default=3, show_default=True, type=click.IntRange(1, 100), help="Rows of each statement.")
-@click.option("--generator", metavar="MODEL", help="Model for generator tasks.")
-@click.option("--labeller", metavar="MODEL", help="Model for labeller tasks.")
-@click.option("--model", metavar="MODEL", help="Model for both kinds.")
-def command(
-    script: str, database: str, rows: int, generator: str | None, labeller: str | None, model: str | None
-) -> None:
+@model_options
+def command(script: str, database: str, rows: int, **models: str | None) -> None:
     """Show the first rows of each statement of SCRIPT, rendered and answered. Writes nothing, not even the answers."""
     from distil_sql.cli.tables import show
     from distil_sql.pipeline import read_source
     from distil_sql.pipeline.preview import preview
 
-    named = {"generator": generator or model, "labeller": labeller or model}
-    overrides = {kind: name for kind, name in named.items() if name}
-    for shown in preview(read_source(Path(script)), database, rows, overrides):
+    for shown in preview(read_source(Path(script)), database, rows, overrides(**models)):
         click.secho(f"\n{shown.number}. {shown.label}" + (f"  ({shown.note})" if shown.note else ""), bold=True)
         if shown.columns:
             show(shown.columns, shown.rows)

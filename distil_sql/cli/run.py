@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
 
-from distil_sql.cli.options import database_option, size
+from distil_sql.cli.options import database_option, model_options, overrides, size
 from distil_sql.errors import DistilError, Interrupted
 
 
 @click.command("run")
 @click.argument("script", type=click.Path())
 @database_option
-@click.option("--generator", metavar="MODEL", help="Model for generator tasks, in place of the one named 'generator'.")
-@click.option("--labeller", metavar="MODEL", help="Model for labeller tasks, in place of the one named 'labeller'.")
-@click.option("--model", metavar="MODEL", help="Model for both kinds.")
+@model_options
 @click.option(
     "--on-error",
     type=click.Choice(["null", "fail"]),
@@ -41,7 +40,14 @@ from distil_sql.errors import DistilError, Interrupted
 @click.option("--restart", is_flag=True, help="Begin at the first statement, even if the last run did not finish.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
-    script: str, database: str, quiet: bool, model: str | None, max_model_memory: int | None, **options: Any
+    script: str,
+    database: str,
+    quiet: bool,
+    generator: str | None,
+    labeller: str | None,
+    model: str | None,
+    max_model_memory: int | None,
+    **options: Any,
 ) -> None:
     """Run the pipeline SCRIPT in a DuckDB file.
 
@@ -50,30 +56,22 @@ def command(
     """
     from distil_sql import models
     from distil_sql.cli.progress import Progress
-    from distil_sql.pipeline import RunOptions, read_source, run
+    from distil_sql.pipeline import RunOptions, run
 
     models.max_model_memory = max_model_memory
-    for kind in ("generator", "labeller"):
-        options[kind] = options[kind] or model
+    named = overrides(generator, labeller, model)
+    how = RunOptions(named.get("generator"), named.get("labeller"), **options)
     progress = Progress(quiet=quiet)
-    read_source(_path(script))
     try:
-        state = run(_path(script), database, RunOptions(**options), progress.show)
+        state = run(Path(script), database, how, progress.show)
     except Interrupted:
         progress.end()
         again = ["distil-sql", "run", script, "-d", database]
-        for role in ("generator", "labeller"):  # with another model it would be another run
-            again += [f"--{role}", options[role]] if options[role] else []
+        for kind, name in named.items():  # with another model it would be another run
+            again += [f"--{kind}", name]
         raise Interrupted(f"interrupted; everything finished is kept. To go on: {shlex.join(again)}") from None
     except DistilError:
         progress.end()
         raise
     progress.end()
     progress.summary(state, database)
-
-
-def _path(script: str) -> Any:
-    """A script argument is always a path, never SQL text."""
-    from pathlib import Path
-
-    return Path(script)

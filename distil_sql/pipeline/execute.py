@@ -19,7 +19,6 @@ from distil_sql.script import Sql, Statement
 from distil_sql.script.anatomy import inner_select, is_conditional, is_transactional, target, transaction_verb
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, now
-from distil_sql.udf.macros import PASS_VARIABLE
 from distil_sql.udf.passes import Missing, Mode, Pass
 
 MAX_PASSES = 6  # a task nested in a task takes one more each; what needs more will not settle
@@ -122,7 +121,7 @@ class Executor:
         """Ask for everything the statement's rows need; False where the inner SELECT could not be run."""
         current = Pass(Mode.DEMAND, self.run_id, line.tally, counts_hits=first)
         self.session.engine.on_commit(self._progress(line))
-        with _Entered(self, current):
+        with self.session.functions.passes.during(self.con, current):
             try:
                 reader = self.con.sql(query).to_arrow_reader(_ROWS_A_BATCH)
                 for batch in reader:
@@ -176,7 +175,7 @@ class Executor:
         """Run the statement as it stands, answered from the ledger; False where a call was missing."""
         current = Pass(Mode.REPLAY, self.run_id, line.tally, counts_hits=line.mode is None, asks=asks)
         line.tally.ahead |= asks
-        with _Entered(self, current):
+        with self.session.functions.passes.during(self.con, current):
             try:
                 self._run_verbatim(statement, line)
             except duckdb.Error as error:
@@ -194,7 +193,7 @@ class Executor:
         line.mode, line.note = Mode.BLOCKING.value, f"blocking: {why}"
         counted = bool(line.tally.total or line.tally.hits)
         current = Pass(Mode.BLOCKING, self.run_id, line.tally, counts_hits=not counted)
-        with _Entered(self, current):
+        with self.session.functions.passes.during(self.con, current):
             try:
                 self._run_verbatim(statement, line)
             except duckdb.Error as error:
@@ -293,20 +292,3 @@ class Executor:
     def _rollback(self) -> None:
         with contextlib.suppress(duckdb.Error):  # it may be over already
             self.con.execute("ROLLBACK")
-
-
-class _Entered:
-    """A pass, made known to the functions and to the connection's variable for as long as it lasts."""
-
-    def __init__(self, executor: Executor, current: Pass) -> None:
-        self.executor, self.current = executor, current
-
-    def __enter__(self) -> Pass:
-        self.executor.session.functions.enter(self.current)
-        self.executor.con.execute(f"SET VARIABLE {PASS_VARIABLE} = '{self.current.token}'")
-        return self.current
-
-    def __exit__(self, *_: object) -> None:
-        self.executor.session.functions.leave(self.current)
-        with contextlib.suppress(duckdb.Error):  # the connection may be closing, and the variable with it
-            self.executor.con.execute(f"RESET VARIABLE {PASS_VARIABLE}")

@@ -15,7 +15,6 @@ import duckdb
 from distil_sql.engine import Tally
 from distil_sql.errors import DistilError
 from distil_sql.session import Session
-from distil_sql.udf.macros import PASS_VARIABLE
 from distil_sql.udf.passes import Mode, Pass
 
 _EVERY_S = 0.1
@@ -63,15 +62,11 @@ class Overlap:
     def _look(self) -> bool:
         """One pass; False where there is no point in another."""
         current = Pass(Mode.DEMAND, self._run_id, self._later, counts_hits=False)
-        functions = self._session.functions
-        functions.enter(current)
         try:
-            self._con.execute(f"SET VARIABLE {PASS_VARIABLE} = '{current.token}'")
-            for _ in self._con.sql(self._query).to_arrow_reader(2048):
-                if self._stopped.is_set():
-                    return False
+            with self._session.functions.passes.during(self._con, current):
+                for _ in self._con.sql(self._query).to_arrow_reader(2048):
+                    if self._stopped.is_set():
+                        return False
         except (duckdb.Error, DistilError):
             return False  # it is the statements themselves that tell what is wrong
-        finally:
-            functions.leave(current)
         return True

@@ -6,6 +6,8 @@ memory, models and tasks are copied, and the answers that its ledger holds are u
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +16,13 @@ from typing import Self
 import duckdb
 
 from distil_sql.check import apply_ddl, check_script
-from distil_sql.errors import OptionError
+from distil_sql.errors import DistilError, OptionError
 from distil_sql.pipeline.faults import sql_error
 from distil_sql.quoting import name, text
 from distil_sql.script import CreateModel, CreateTask, Source, Sql, Statement, read_script
 from distil_sql.session import Session, database_error
 from distil_sql.udf.macros import create_macros
+from distil_sql.udf.passes import Pass
 
 _SOURCE = "source"
 
@@ -91,6 +94,17 @@ class Overlay:
                 return "not run: it writes the database itself"
             raise sql_error(statement, error) from None
         return None
+
+    @contextmanager
+    def during(self, statement: Sql, current: Pass) -> Iterator[None]:
+        """A statement's own query, in a pass; what goes wrong is told with the statement's place."""
+        try:
+            with self.session.functions.passes.during(self.con, current):
+                yield
+        except duckdb.Error as error:
+            if isinstance(current.error, DistilError):
+                raise type(current.error)(f"{statement.source.file}:{statement.line}: {current.error}") from None
+            raise sql_error(statement, error) from None
 
     def make(self, aim: str, query: str) -> None:
         """Make a table in memory in the place of one that the script makes."""

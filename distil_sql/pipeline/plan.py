@@ -15,13 +15,10 @@ import duckdb
 
 from distil_sql.check import called_tasks
 from distil_sql.engine import Call
-from distil_sql.errors import DistilError
 from distil_sql.models.options import ModelSpec
-from distil_sql.pipeline.faults import sql_error
 from distil_sql.pipeline.overlay import Overlay
 from distil_sql.script import Source, Sql
 from distil_sql.script.anatomy import inner_select, target
-from distil_sql.udf.macros import PASS_VARIABLE
 from distil_sql.udf.passes import Mode, Pass
 
 _CHARACTERS_A_TOKEN = (3.0, 4.5)  # many and few tokens for the same text
@@ -117,22 +114,13 @@ def _planned(over: Overlay, statement: Sql, counter: _Counter) -> Planned:
         return planned
     con, session = over.con, over.session
     current = Pass(Mode.PLAN, session.run_id, plan=counter.count)
-    session.functions.enter(current)
-    con.execute(f"SET VARIABLE {PASS_VARIABLE} = '{current.token}'")
     aim = target(statement)
-    try:
+    with over.during(statement, current):
         if statement.verb == "CREATE" and aim:
             over.make(aim, query)
             planned.rows = _one(con, f"SELECT count(*) FROM {aim}")
         else:
             planned.rows = sum(batch.num_rows for batch in con.sql(query).to_arrow_reader(2048))
-    except duckdb.Error as error:
-        if isinstance(current.error, DistilError):
-            raise type(current.error)(f"{statement.source.file}:{statement.line}: {current.error}") from None
-        raise sql_error(statement, error) from None
-    finally:
-        session.functions.leave(current)
-        con.execute(f"RESET VARIABLE {PASS_VARIABLE}")
     planned.hits = current.tally.hits
     _sum(planned, counter)
     return planned

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import duckdb
-
 from distil_sql.check import called_tasks
-from distil_sql.errors import DistilError
-from distil_sql.pipeline.faults import sql_error
 from distil_sql.pipeline.overlay import Overlay
 from distil_sql.script import Source, Sql, Statement
 from distil_sql.script.anatomy import inner_select, target
-from distil_sql.udf.macros import PASS_VARIABLE
 from distil_sql.udf.passes import Mode, Pass
 
 
@@ -46,22 +41,13 @@ def _answered(over: Overlay, statement: Sql, rows: int) -> Shown:
         return Shown(statement.number, _label(statement), note="its rows cannot be shown beforehand")
     limited = f"SELECT * FROM ({query}\n) LIMIT {rows}"
     current = Pass(Mode.BLOCKING, session.run_id, keys=[])
-    session.functions.enter(current)
-    con.execute(f"SET VARIABLE {PASS_VARIABLE} = '{current.token}'")
-    try:
+    with over.during(statement, current):
         found = con.execute(limited)
         columns = [column[0] for column in found.description or []]
         answered = found.fetchall()
         aim = target(statement)
         if statement.verb == "CREATE" and aim:
             over.make(aim, limited)
-    except duckdb.Error as error:
-        if isinstance(current.error, DistilError):
-            raise type(current.error)(f"{statement.source.file}:{statement.line}: {current.error}") from None
-        raise sql_error(statement, error) from None
-    finally:
-        session.functions.leave(current)
-        con.execute(f"RESET VARIABLE {PASS_VARIABLE}")
     details = session.ledger.details(list(dict.fromkeys(current.keys or []))[: 2 * rows])
     calls = [(str(row[8]), str(row[7]), _text(row[1]), str(row[2]), _text(row[5])) for row in details.values()]
     return Shown(statement.number, _label(statement), columns, answered, calls)

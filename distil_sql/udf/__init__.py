@@ -25,7 +25,7 @@ from distil_sql.prompt.template import TemplateError
 from distil_sql.registry import Registry
 from distil_sql.task import Task
 from distil_sql.udf.details import DETAIL, DETAIL_SQL, shown, unasked
-from distil_sql.udf.passes import Missing, Mode, Pass
+from distil_sql.udf.passes import Missing, Mode, Pass, Passes
 from distil_sql.udf.reading import reader_of
 from distil_sql.udf.vectors import read_vectors
 
@@ -53,7 +53,7 @@ class Functions:
 
     def __init__(self, registry: Registry, ledger: Ledger, engine: Engine, default: Pass) -> None:
         self._registry, self._ledger, self._engine, self._default = registry, ledger, engine, default
-        self._passes: dict[str, Pass] = {}
+        self.passes = Passes()
         self._asking = threading.Lock()
         self._askers: dict[tuple[int, int], tuple[Task, ModelSpec, Asker]] = {}
 
@@ -68,14 +68,6 @@ class Functions:
         for name, function, returns in made:
             create: Callable[..., object] = root.create_function  # the stubs know only the enums' own types
             create(name, function, None, returns, type="arrow", null_handling="special", side_effects=False)
-
-    def enter(self, current: Pass) -> None:
-        """Make a pass known, so that a connection can name its token."""
-        self._passes[current.token] = current
-
-    def leave(self, current: Pass) -> None:
-        """Forget a pass."""
-        self._passes.pop(current.token, None)
 
     # -- the functions themselves ------------------------------------------------------------------------------------
 
@@ -133,7 +125,7 @@ class Functions:
         """Render a batch, find its answers, and do about the missing ones what the pass says."""
         count = len(columns[0])
         token = columns[1][0].as_py() if count else None
-        current = self._passes.get(token, self._default) if token else self._default
+        current = self.passes.get(token, self._default)
         try:
             task = self._task(columns[0][0].as_py()) if count else _NO_TASK
             asked: list[Asked] = []

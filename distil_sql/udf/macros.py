@@ -13,8 +13,8 @@ from distil_sql.errors import OptionError
 from distil_sql.quoting import name, text
 from distil_sql.registry import SUFFIXES
 from distil_sql.task import Argument, Task
+from distil_sql.udf.passes import PASS_VARIABLE
 
-PASS_VARIABLE = "distil_pass"
 FORM = "3"
 """Changed when the functions below are written another way, so that databases get them anew."""
 

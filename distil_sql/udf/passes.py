@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
+import duckdb
+
 from distil_sql.engine import Call, Tally
+
+PASS_VARIABLE = "distil_pass"
+"""The connection's variable that tells the functions which pass a call belongs to."""
 
 
 class Mode(Enum):
@@ -36,3 +42,26 @@ class Pass:
     keys: list[str] | None = None  # a list collects the keys of every call the pass needs
     plan: Callable[[Call], str] | None = None  # PLAN: is told of each call that a run would make, gives a stand-in
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+class Passes:
+    """The passes under way, by token."""
+
+    def __init__(self) -> None:
+        self._by_token: dict[str, Pass] = {}
+
+    def get(self, token: str | None, default: Pass) -> Pass:
+        """The pass of a token; the default for a connection that names none."""
+        return self._by_token.get(token, default) if token else default
+
+    @contextmanager
+    def during(self, con: duckdb.DuckDBPyConnection, current: Pass) -> Iterator[Pass]:
+        """Whatever the connection calls meanwhile belongs to this pass."""
+        self._by_token[current.token] = current
+        try:
+            con.execute(f"SET VARIABLE {PASS_VARIABLE} = '{current.token}'")
+            yield current
+        finally:
+            del self._by_token[current.token]
+            with suppress(duckdb.Error):  # the connection may be closing, and the variable with it
+                con.execute(f"RESET VARIABLE {PASS_VARIABLE}")
