@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["DistilError", "__version__", "connect", "register_task", "run", "task"]
+__all__ = ["DistilError", "__version__", "connect", "register", "register_task", "run", "sql", "task"]
 
 from distil_sql.errors import DistilError
 
 if TYPE_CHECKING:
-    from distil_sql.api import connect, register_task, run
+    from distil_sql.api import connect, register, register_task, run, sql
     from distil_sql.task.python import task
 
 
 def __getattr__(name: str) -> object:
     # DuckDB and Arrow are loaded when they are needed, so that `distil-sql --help` is quick
-    if name in ("connect", "register_task", "run"):
+    if name in ("connect", "register", "register_task", "run", "sql"):
         from distil_sql import api
 
         return getattr(api, name)

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import duckdb
 
 from distil_sql.errors import DistilError, OptionError
+from distil_sql.library.loading import check_loaded, load_tasks
 from distil_sql.models import check as check_model
 from distil_sql.models.options import ModelSpec
 from distil_sql.prompt.formats import FORMATS
 from distil_sql.registry import Registry
-from distil_sql.script import CreateModel, CreateTask, Drop, Sql, Statement
+from distil_sql.script import CreateModel, CreateTask, Drop, LoadTasks, Sql, Statement
 from distil_sql.script.anatomy import FunctionCall, function_calls
 from distil_sql.script.lexer import matching
 from distil_sql.task import Task, nearest
@@ -39,6 +40,8 @@ def check_script(statements: Sequence[Statement], registry: Registry, con: duckd
         try:
             if isinstance(statement, Sql):
                 _check_sql(statement, defined, known)
+            elif isinstance(statement, LoadTasks):
+                known |= check_loaded(statement, defined, con)
             else:
                 apply_ddl(statement, defined, None)
                 if isinstance(statement, CreateTask):
@@ -61,6 +64,8 @@ def apply_ddl(statement: Statement, registry: Registry, con: duckdb.DuckDBPyConn
             return registry.put_task(con, statement.task, replace_it=statement.replace)
     elif isinstance(statement, Drop):
         return registry.drop(con, statement.what, statement.name, if_exists=statement.if_exists)
+    elif isinstance(statement, LoadTasks) and con is not None:
+        load_tasks(statement, registry, con)  # writes their functions too
     return None
 
 

@@ -64,3 +64,7 @@ class ScriptError(DistilError):
     def __init__(self, message: str, *, file: str = "<script>", line: int = 1, column: int = 1) -> None:
         super().__init__(f"{file}:{line}:{column}: {message}")
         self.message, self.file, self.line, self.column = message, file, line, column
+
+
+class DistilWarning(UserWarning):
+    """Something that was left out, and why; everything else goes on."""

@@ -57,6 +57,7 @@ class Outcome:
     latency_ms: float
     run_id: str
     scores: str | None = None
+    reasoning_tokens: int = 0
 
 
 _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
@@ -80,11 +81,12 @@ _COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("run_id", pa.string()),
     ("created_at", pa.timestamp("us")),
     ("scores", pa.string()),
+    ("reasoning_tokens", pa.int64()),
 )  # in the order of the table's own, which the tests hold: binding by name takes DuckDB four times as long
 _DETAILS = (
     "call_id::VARCHAR, response, status, error_kind, run_id::VARCHAR, "
     "error, finish_reason, model, messages::VARCHAR, input_tokens, output_tokens, cached_tokens, cost, "
-    "scores::VARCHAR"
+    "scores::VARCHAR, reasoning_tokens"
 )
 _ANSWER = "call_id::VARCHAR, response, status, error_kind, run_id::VARCHAR, rowid"
 _AHEAD_ROWS, _AHEAD_CHARACTERS, _AHEAD_S = 32_768, 32_000_000, 2.0

@@ -20,7 +20,7 @@ SUFFIXES = ("", "_n", "_details", "_prompt")
 """The functions a task makes: its name with each of these."""
 
 BUILT_IN = "built-in"
-"""`origin` of the tasks that the library brings."""
+"""`origin` of the tasks that the library brings; those of packages and folders have theirs, a user's own none."""
 
 
 class Registry:
@@ -30,7 +30,7 @@ class Registry:
         self.models: dict[str, ModelSpec] = {}
         self.tasks: dict[str, Task] = {}
         self.overrides: dict[str, str] = {}
-        self.built_in: set[str] = set()
+        self.origins: dict[str, str] = {}  # of the tasks that came with the library, a package or a folder
         self.in_python: dict[str, Task] = {}
 
     def load(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -41,13 +41,18 @@ class Registry:
         tasks = con.execute(f"SELECT {columns} FROM distil.tasks").fetchall()
         self.tasks = {row[0].lower(): _task(row) for row in tasks}
         self.tasks |= self.in_python  # no table holds them
-        self.built_in = {row[0].lower() for row in tasks if row[10] == BUILT_IN} - self.in_python.keys()
+        self.origins = {row[0].lower(): row[10] for row in tasks if row[10] and row[0].lower() not in self.in_python}
+
+    @property
+    def built_in(self) -> set[str]:
+        """The lower-case names of the tasks that the library brought."""
+        return {name for name, origin in self.origins.items() if origin == BUILT_IN}
 
     def copy(self) -> Registry:
         """A registry that can be changed without touching this one (checking a script does)."""
         other = Registry()
         other.models, other.tasks, other.overrides = dict(self.models), dict(self.tasks), dict(self.overrides)
-        other.built_in, other.in_python = set(self.built_in), dict(self.in_python)
+        other.origins, other.in_python = dict(self.origins), dict(self.in_python)
         return other
 
     # -- looking up -------------------------------------------------------------------------------------------------
@@ -115,9 +120,12 @@ class Registry:
     def put_task(
         self, con: duckdb.DuckDBPyConnection | None, task: Task, *, replace_it: bool, origin: str | None = None
     ) -> Task:
-        """Add or replace a task (in memory alone where `con` is None); the version grows when something changed."""
+        """Add or replace a task (in memory alone where `con` is None); the version grows when something changed.
+
+        One that came with an `origin` may always be replaced.
+        """
         old = self.tasks.get(task.name.lower())
-        if old is not None and not replace_it and old.name.lower() not in self.built_in:
+        if old is not None and not replace_it and old.name.lower() not in self.origins:
             raise OptionError(f"task {task.name!r} exists: say CREATE OR REPLACE, or IF NOT EXISTS")
         for suffix in SUFFIXES:
             taken = self.function_task(task.name + suffix)
@@ -126,7 +134,7 @@ class Registry:
         if old is not None:
             task = replace(task, version=old.version)
             task = task if task == old else replace(task, version=old.version + 1)
-        if con is not None and task != old:
+        if con is not None and (task != old or origin != self.origins.get(task.name.lower())):
             if old is not None and old.name != task.name:
                 con.execute("DELETE FROM distil.tasks WHERE name = ?", [old.name])
             row = [task.name, task.version, task.kind, json.dumps([asdict(a) for a in task.arguments]), task.returns]
@@ -136,7 +144,9 @@ class Registry:
         self.in_python.pop(task.name.lower(), None)
         if task.in_python:
             self.in_python[task.name.lower()] = task
-        (self.built_in.add if origin == BUILT_IN else self.built_in.discard)(task.name.lower())
+        self.origins.pop(task.name.lower(), None)
+        if origin is not None:
+            self.origins[task.name.lower()] = origin
         return task
 
     def drop(self, con: duckdb.DuckDBPyConnection | None, what: str, name: str, *, if_exists: bool) -> Task | None:
@@ -149,6 +159,7 @@ class Registry:
             return None
         if what == "task":
             self.in_python.pop(name.lower(), None)
+            self.origins.pop(name.lower(), None)
         if con is not None:
             con.execute(f"DELETE FROM distil.{what}s WHERE name = ?", [found.name])
         return found if isinstance(found, Task) else None

@@ -88,9 +88,10 @@ class Journal:
         script_hash: str,
         lines: Sequence[Line],
         skip: Container[int] = (),
+        run_id: str | None = None,
     ) -> Journal:
         """Start a run whose statements in `skip` are done already; one transaction, so that a kill leaves it whole."""
-        run_id = str(uuid.uuid4())
+        run_id = run_id or str(uuid.uuid4())
         con.execute("BEGIN")
         # whatever still says `running` was killed: nobody else can have this database open
         con.execute("UPDATE distil.runs SET state = 'interrupted', finished_at = ? WHERE state = 'running'", [now()])
@@ -103,12 +104,18 @@ class Journal:
             "INSERT INTO distil.runs VALUES (?, ?, ?, 'running', NULL, ?, NULL)",
             [run_id, script, script_hash, state.started_at],
         )
-        con.executemany(
-            "INSERT INTO distil.status (run_id, statement_no, statement, target, state) VALUES (?, ?, ?, ?, ?)",
-            [[run_id, line.statement_no, line.statement, line.target, line.state] for line in lines],
-        )
+        journal = cls(state)
+        for line in lines:
+            journal.add(con, line)
         con.execute("COMMIT")
-        return cls(state)
+        return journal
+
+    def add(self, con: duckdb.DuckDBPyConnection, line: Line) -> None:
+        """A row for one more statement."""
+        con.execute(
+            "INSERT INTO distil.status (run_id, statement_no, statement, target, state) VALUES (?, ?, ?, ?, ?)",
+            [self.state.run_id, line.statement_no, line.statement, line.target, line.state],
+        )
 
     def write(self, con: duckdb.DuckDBPyConnection, line: Line) -> None:
         """Bring one statement's row up to date."""
@@ -167,6 +174,7 @@ def remove_sidecar(database: str) -> None:
     if path is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+            path.with_name(path.name + ".part").unlink(missing_ok=True)  # of a run that was killed in between
 
 
 def now() -> dt.datetime:

@@ -15,13 +15,20 @@ PACKAGE = Path(__file__).parent.parent / "distil_sql"
 ROOMS = [
     "__main__",
     "cli",
+    "shell",
     "export",
+    "dbt",
     "api",
     "pipeline",
+    "serve",
+    "sharing",
+    "notebook",
+    "interrupt",
+    "wording",
     "status",
     "session",
-    "library",
     "check",
+    "library",
     "udf",
     "registry",
     "script",
@@ -105,5 +112,14 @@ def test_help_loads_none_of_the_heavy_packages() -> None:
 def test_public_names_are_what_they_were() -> None:
     import distil_sql
 
-    assert distil_sql.__all__ == ["DistilError", "__version__", "connect", "register_task", "run", "task"]
+    assert distil_sql.__all__ == [
+        "DistilError",
+        "__version__",
+        "connect",
+        "register",
+        "register_task",
+        "run",
+        "sql",
+        "task",
+    ]
     assert all(hasattr(distil_sql, name) for name in distil_sql.__all__)

@@ -8,16 +8,19 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import Any
 
 import click
 
 from distil_sql import __version__
-from distil_sql.errors import DistilError
+from distil_sql.errors import DistilError, DistilWarning
 
 _VERBS = {
     "run": "Run a pipeline: generate and label, resuming where it stopped.",
+    "shell": "A SQL prompt in which tasks are functions; also for -c and scripts.",
+    "serve": "Let DuckDB's own shell call the tasks of a database.",
     "preview": "Show the first rows of each statement, rendered and answered; write nothing.",
     "plan": "Say what a run would ask, cost and take; make no call.",
     "retry": "Ask failed calls again, and those alone.",
@@ -25,6 +28,7 @@ _VERBS = {
     "tasks": "List the tasks, or show one.",
     "models": "List the models.",
     "export": "Write a table to a file, in a training-set format or as it is.",
+    "dbt": "Print a packages.yml for a dbt project.",
     "push": "Send a table to the Hugging Face Hub, with a card that says how it was made.",
 }
 
@@ -64,6 +68,7 @@ def cli() -> None:
 def main() -> None:
     """The entry point: errors of ours become one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    warnings.showwarning = _warned
     try:
         cli.main(prog_name="distil-sql", standalone_mode=False)
     except click.ClickException as error:
@@ -89,3 +94,12 @@ def main() -> None:
 
 def _terminated(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt  # a termination is handled as Ctrl-C is: finish what can be, and say how to go on
+
+
+def _warned(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Our warnings are for the reader of the terminal; others keep their form."""
+    ours = issubclass(category, DistilWarning)
+    text = f"warning: {message}" if ours else warnings.formatwarning(message, category, filename, lineno).rstrip()
+    click.secho(text, fg="yellow" if ours else None, err=True)

@@ -69,7 +69,7 @@ def command(table: str, output: str, format_: str | None, database: str, **optio
     """
     from pathlib import Path
 
-    from distil_sql.export import rows_of, write_file
+    from distil_sql.export import parts_of, rows_of, write_file
     from distil_sql.session import Session
 
     session = Session.open(existing(database))
@@ -84,12 +84,12 @@ def command(table: str, output: str, format_: str | None, database: str, **optio
             click.echo(f"{write_records(con, session.registry, table, Path(output)):,} records in {output}")
             return
         rows = rows_of(con, table, shape_of(format_, options))
-        if not options["test"]:
-            click.echo(f"{write_file(con, rows, output):,} rows in {output}")
-            return
+        parts, notes = parts_of(con, rows, options["test"], seed=options["seed"] or 0, by=options["split_by"])
         stem, dot, ending = output.rpartition(".")
-        for part, file in (("train", output), ("test", f"{stem}.test{dot}{ending}")):
-            chosen = rows.split(part, options["test"], options["seed"] or 0, options["split_by"])
+        for part, chosen in parts.items():
+            file = output if part == "train" else f"{stem}.{part}{dot}{ending}"
             click.echo(f"{write_file(con, chosen, file):,} rows in {file}")
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
     finally:
         session.close()

@@ -22,9 +22,10 @@ database_option = click.option(
 
 
 def model_options(command: _Command) -> _Command:
-    """Adds --generator, --labeller and --model, which `overrides` puts together."""
+    """Adds --generator, --labeller, --embedder and --model, which `overrides` puts together."""
     for option, what in (
-        ("--model", "Model for both kinds."),
+        ("--embedder", "Model for embedder tasks, in place of the one named 'embedder'."),
+        ("--model", "Model for generator and labeller tasks."),
         ("--labeller", "Model for labeller tasks, in place of the one named 'labeller'."),
         ("--generator", "Model for generator tasks, in place of the one named 'generator'."),
     ):
@@ -32,9 +33,11 @@ def model_options(command: _Command) -> _Command:
     return command
 
 
-def overrides(generator: str | None, labeller: str | None, model: str | None) -> dict[str, str]:
+def overrides(
+    generator: str | None, labeller: str | None, model: str | None, embedder: str | None = None
+) -> dict[str, str]:
     """The models named, by kind of task."""
-    named = {"generator": generator or model, "labeller": labeller or model}
+    named = {"generator": generator or model, "labeller": labeller or model, "embedder": embedder}
     return {kind: name for kind, name in named.items() if name}
 
 

@@ -9,10 +9,12 @@ import time
 import click
 
 from distil_sql.pipeline.execute import MAX_SHOWN
-from distil_sql.status import Line, RunState, now
+from distil_sql.status import Line, RunState
+from distil_sql.wording import bar, counts, ended, label, running, span
+
+__all__ = ["Progress", "bar", "counts", "ended", "label", "running", "span"]
 
 _REDRAW_S, _PLAIN_EVERY_S = 0.2, 10.0
-_BAR = 20
 
 
 class Progress:
@@ -66,6 +68,9 @@ class Progress:
         tokens = sum(t.input_tokens + t.output_tokens for t in tallies)
         cost = sum(t.cost for t in tallies if t.priced)
         parts = [f"{done:,} calls", f"{hits:,} answered from the ledger", f"{tokens:,} tokens"]
+        if cached := sum(t.cached_tokens for t in tallies):
+            read = sum(t.input_tokens for t in tallies)
+            parts.append(f"{cached / max(read, cached):.0%} of the prompts' from the server's cache")
         if any(t.priced for t in tallies):
             parts.append(f"${cost:,.4f}")
         click.echo(f"done: {', '.join(parts)}", err=True)
@@ -92,64 +97,3 @@ class Progress:
         width = shutil.get_terminal_size((100, 24)).columns
         click.echo(f"\r\x1b[2K{text[: width - 1]}", nl=False, err=True)
         self._drawn = True
-
-
-def ended(line: Line, of: int) -> str:
-    """A finished statement, in one line."""
-    mark = {"done": "✓", "skipped": "·", "failed": "✗", "interrupted": "■"}[line.state]
-    parts = [f"{mark} {line.statement_no}/{of} {label(line)}"]
-    if line.state == "skipped":
-        parts.append("done before")
-    elif line.tally.total or line.tally.hits:
-        parts.append(counts(line))
-    if line.state == "done" and line.started_at and line.finished_at:
-        parts.append(span((line.finished_at - line.started_at).total_seconds()))
-    if line.note and line.state == "done":
-        parts.append(line.note)
-    return "  ".join(parts)
-
-
-def running(line: Line, of: int) -> str:
-    """The running statement, in one line: bar, calls, tokens, cost, errors, time left."""
-    tally = line.tally
-    head = f"{line.statement_no}/{of} {label(line)}"
-    if not tally.total:
-        return f"{head}  …"
-    share = tally.done / tally.total
-    bar = "█" * int(share * _BAR) + "░" * (_BAR - int(share * _BAR))
-    seconds = (now() - line.started_at).total_seconds() if line.started_at else 0.0
-    left = seconds * (tally.total - tally.done) / tally.done if tally.done else None
-    eta = f"  {span(left)} left" if left is not None else ""
-    return f"{head} {bar} {share:4.0%}  {counts(line)}{eta}"
-
-
-def counts(line: Line) -> str:
-    """Calls, hits, tokens, cost and errors of a statement."""
-    tally = line.tally
-    parts = [f"{tally.rows:,} rows"] if tally.rows else []
-    parts.append(f"{tally.done:,}/{tally.total:,} calls" if tally.total else "0 calls")
-    if tally.hits:
-        parts.append(f"{tally.hits:,} from the ledger")
-    if tally.total:
-        parts.append(f"{tally.input_tokens + tally.output_tokens:,} tokens")
-    if tally.priced:
-        parts.append(f"${tally.cost:,.4f}")
-    if tally.failed:
-        parts.append(f"{tally.failed:,} failed")
-    return ", ".join(parts)
-
-
-def label(line: Line) -> str:
-    """What a statement is about: its verb and target."""
-    verb = line.statement.split(None, 1)[0].upper() if line.statement.strip() else ""
-    return f"{verb} {line.target}" if line.target else verb
-
-
-def span(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -57,12 +57,14 @@ def command(
         try:
             con = session.cursor()
             rows = rows_of(con, table, shape_of(format_, options))
-            counts = make_folder(
+            counts, notes = make_folder(
                 con, session.registry, rows, repository, place, license_=license_, test=options["test"],
                 seed=options["seed"] or 0, by=options["split_by"],
             )  # fmt: skip
         finally:
             session.close()
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
         told = ", ".join(f"{count:,} rows of {part}" for part, count in counts.items())
         if folder:
             click.echo(f"{told} in {folder}; nothing was sent")

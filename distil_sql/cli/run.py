@@ -46,10 +46,11 @@ def command(
     generator: str | None,
     labeller: str | None,
     model: str | None,
+    embedder: str | None,
     max_model_memory: int | None,
     **options: Any,
 ) -> None:
-    """Run the pipeline SCRIPT in a DuckDB file.
+    """Run the pipeline SCRIPT, a file or a folder of .sql files, in a DuckDB file.
 
     Every finished call is kept. After a stop of any kind the same command goes on where it was: statements that are
     done are skipped, calls that are answered are not made again.
@@ -59,8 +60,8 @@ def command(
     from distil_sql.pipeline import RunOptions, run
 
     models.max_model_memory = max_model_memory
-    named = overrides(generator, labeller, model)
-    how = RunOptions(named.get("generator"), named.get("labeller"), **options)
+    named = overrides(generator, labeller, model, embedder)
+    how = RunOptions(named.get("generator"), named.get("labeller"), embedder=named.get("embedder"), **options)
     progress = Progress(quiet=quiet)
     try:
         state = run(Path(script), database, how, progress.show)

@@ -33,27 +33,28 @@ def command(name: tuple[str, ...], database: str) -> None:
             _show(session, registry.task(wanted[0]))
             return
         rows = [
-            [task.name, task.kind, signature(task), task.returns, task.version]
+            [
+                task.name,
+                task.kind,
+                task.signature,
+                task.returns,
+                task.version,
+                registry.origins.get(task.name.lower(), ""),
+            ]
             for task in sorted(registry.tasks.values(), key=lambda task: task.name)
         ]
-        show(["task", "kind", "arguments", "returns", "version"], rows)
+        show(["task", "kind", "arguments", "returns", "version", "from"], rows)
     finally:
         session.close()
-
-
-def signature(task: Task) -> str:
-    """A task's arguments as they are declared."""
-    declared = [
-        f"{a.name} {a.type}" + (f" DEFAULT {a.default}" if a.default is not None else "") for a in task.arguments
-    ]
-    return ", ".join(declared)
 
 
 def _show(session: Session, task: Task) -> None:
     from distil_sql.library import read_library
 
-    click.echo(f"{task.name}({signature(task)}) RETURNS {task.returns}")
+    click.echo(f"{task.name}({task.signature}) RETURNS {task.returns}")
     click.echo(f"{task.kind}, version {task.version}" + (f", model {task.model}" if task.model else ""))
+    if origin := session.registry.origins.get(task.name.lower()):
+        click.echo(f"From: {origin}")
     paper = read_library().papers.get(task.name.lower())
     if paper and task.name.lower() in session.registry.built_in:
         click.echo(f"Paper: {paper}")

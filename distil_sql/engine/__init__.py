@@ -72,6 +72,7 @@ class Engine:
         self._changed = threading.Condition()
         self._recovering = threading.Lock()
         self._failure: DistilError | None = None
+        self.blamed: Tally | None = None  # whose call it was that stopped the engine, if it was a call's doing
         self._lanes: dict[tuple[str, ...], Lane] = {}
         self._loop = _new_loop()
         self._loop.set_exception_handler(self._loop_failed)
@@ -83,6 +84,7 @@ class Engine:
             reask=self._ask_again,
             committed=self._let_go,
             failed=lambda error: self.fail(_as_distil(error)),
+            in_flight=self.in_flight,
         )
         self._closed = False
 
@@ -142,12 +144,15 @@ class Engine:
             if tick is not None:
                 tick()
 
-    def fail(self, error: DistilError) -> None:
-        """Stop making calls; those in flight get a moment to land. Safe from any thread, a second time too."""
+    def fail(self, error: DistilError, of: Tally | None = None) -> None:
+        """Stop making calls; those in flight get a moment to land. Safe from any thread, a second time too.
+
+        `of` is the tally of the call that is to blame.
+        """
         with self._changed:
             if self._failure is not None:
                 return
-            self._failure = error
+            self._failure, self.blamed = error, of
             self._changed.notify_all()
         self._loop.call_soon_threadsafe(self._drop_queued)
 
@@ -185,6 +190,10 @@ class Engine:
         """Calls sent and unanswered, over all lanes."""
         return sum(lane.in_flight for lane in list(self._lanes.values()))
 
+    def runs_dry(self) -> bool:
+        """Whether a server may soon be idle for want of calls."""
+        return any(lane.runs_dry for lane in list(self._lanes.values()))
+
     def close(self) -> None:
         """Stop everything; what is finished is committed first. Idempotent."""
         if self._closed:
@@ -216,7 +225,7 @@ class Engine:
 
     def _finished(self, call: Call, completion: Completion | None, error: CallError | None) -> None:
         if error is not None and error.fatal:
-            self.fail(ModelError(f"model {call.model.name!r}: {error.message}"))
+            self.fail(ModelError(f"model {call.model.name!r}: {error.message}"), call.tally)
             with self._changed:
                 self._forget([call])  # not an answer: a later run asks it
             return
@@ -233,7 +242,7 @@ class Engine:
     def _let_go(self, settled: Sequence[tuple[Call, Outcome]]) -> None:
         for call, outcome in settled:  # before they are let go: the last call of all may be the one that stops the run
             if (verdict := self.policy.verdict(call, outcome)) is not None:
-                self.fail(verdict)
+                self.fail(verdict, call.tally)
         with self._changed:
             for call, _ in settled:
                 call.done = True
@@ -256,8 +265,7 @@ class Engine:
 
     async def _close_lanes(self) -> None:
         lanes, self._lanes = list(self._lanes.values()), {}
-        for lane in lanes:
-            await lane.close()
+        await asyncio.gather(*(lane.close() for lane in lanes))
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -35,6 +35,7 @@ class Tally:
     truncated: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
     cost: float = 0.0
     priced: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -53,6 +54,7 @@ class Tally:
         self.truncated += outcome.finish_reason == "length"
         self.input_tokens += outcome.input_tokens
         self.output_tokens += outcome.output_tokens
+        self.cached_tokens += outcome.cached_tokens
         if outcome.cost is not None:
             self.cost, self.priced = self.cost + outcome.cost, True
 
@@ -62,7 +64,8 @@ class Call:
 
     __slots__ = (
         "attempts", "cached_tokens", "done", "first", "input_tokens", "key", "messages", "model", "output_tokens",
-        "reasks", "rejections", "request", "run_id", "spent_s", "stopped", "tally", "task", "values",
+        "reasks", "reasoning_tokens", "rejections", "request", "run_id", "spent_s", "stopped", "tally", "task",
+        "values",
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +84,7 @@ class Call:
         self.first = request.messages
         self.values = values  # the arguments that the task's PARSE reads; None where they are not known any more
         self.attempts = self.rejections = self.reasks = 0
-        self.input_tokens = self.output_tokens = self.cached_tokens = 0
+        self.input_tokens = self.output_tokens = self.cached_tokens = self.reasoning_tokens = 0
         self.spent_s = 0.0
         self.done = False
         self.stopped: DistilError | None = None
@@ -91,6 +94,7 @@ class Call:
         self.input_tokens += completion.input_tokens
         self.output_tokens += completion.output_tokens
         self.cached_tokens += completion.cached_tokens
+        self.reasoning_tokens += completion.reasoning_tokens
 
     def ask_better(self, answer: str, reason: str) -> None:
         """Turn this into a follow-up that shows the model its answer and what was wrong with it."""
@@ -127,6 +131,7 @@ class Call:
             latency_ms=self.spent_s * 1000,
             run_id=self.run_id,
             scores=_scores(completion) if completion else None,
+            reasoning_tokens=self.reasoning_tokens,
         )
 
 
@@ -160,11 +165,16 @@ class Keys:
         self._base = hashlib.blake2b(digest_size=16)
         for part in parts:
             self._base.update(len(part.encode()).to_bytes(4, "big") + part.encode())
+        self._of_sample: dict[int, Any] = {}
 
     def key(self, messages: str, sample: int) -> str:
         """The key of one rendered prompt and sample number."""
-        digest = self._base.copy()
-        digest.update(b"%d:" % sample)
+        base = self._of_sample.get(sample)
+        if base is None:
+            base = self._base.copy()
+            base.update(b"%d:" % sample)
+            self._of_sample[sample] = base
+        digest = base.copy()
         digest.update(messages.encode("utf-8", "surrogatepass"))
         h = digest.hexdigest()
         return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"

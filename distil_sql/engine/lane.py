@@ -52,6 +52,11 @@ class Lane:
         """Calls sent and not answered yet."""
         return len(self._tasks)
 
+    @property
+    def runs_dry(self) -> bool:
+        """Whether fewer calls wait than could be in flight: before long there is room for more."""
+        return len(self._queue) < int(self.limits.window)
+
     def add(self, calls: Iterable[Call]) -> None:
         """Queue calls."""
         self._queue.add(calls)

@@ -1,8 +1,8 @@
 """The one writer: finished calls are read, then committed to the ledger in small batches, then let go.
 
-Group commit: while one batch is being committed, and for 10 ms at least, the next gathers, so batches grow with the
-load and a call is durable within tens of milliseconds of its answer. Parsing happens here, before the commit, because
-an answer that cannot be read may be asked for again.
+Group commit: while one batch is being committed, and for a while after, the next gathers, so batches grow with the load
+and a call is durable within tens of milliseconds of its answer; what a kill can lose is little beside what is in
+flight. Parsing happens here, before the commit, because an answer that cannot be read may be asked for again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from distil_sql.models.base import CallError, Completion
 from distil_sql.prompt.template import TemplateError
 from distil_sql.task import Task
 
+FULL = "the disk is full, so no more calls are made: free some space and run again, what is in the ledger is kept"
 _BATCH = 512
+_TICK_S, _QUICK_S = 0.003, 0.03
 _REST = 3.0  # after a commit, for so many times as long as it took: it costs the same however few calls it holds
 
 Finished = tuple[Call, Completion | None, CallError | None]
@@ -41,10 +43,11 @@ class Writer:
         reask: Callable[[Call], None],
         committed: Callable[[Sequence[tuple[Call, Outcome]]], None],
         failed: Callable[[Exception], None],
+        in_flight: Callable[[], int],
     ) -> None:
         self._root, self._cursor = root, root.cursor()
         self._ledger = ledger
-        self._prepared = False
+        self._prepared, self._in_flight = False, in_flight
         self._reask, self._committed, self._failed = reask, committed, failed
         self._queue: queue.SimpleQueue[Finished | threading.Event | None] = queue.SimpleQueue()
         self.on_commit: Callable[[duckdb.DuckDBPyConnection], None] | None = None
@@ -78,13 +81,12 @@ class Writer:
         self._cursor.close()
 
     def _work(self) -> None:
-        ending, pace = False, 0.0
+        ending, took = False, 0.0
         while not ending:
             batch: list[Finished] = []
             reached: threading.Event | None = None
-            item = self._queue.get()
-            if (pause := pace - time.monotonic()) > 0:
-                time.sleep(pause)
+            self._rest(took)
+            item, took = self._queue.get(), 0.0
             started = time.monotonic()
             while True:
                 if item is None:
@@ -103,11 +105,22 @@ class Writer:
             if batch:
                 try:
                     self._settle(batch)
-                    pace = time.monotonic() + _REST * (time.monotonic() - started)
+                    took = time.monotonic() - started
                 except Exception as error:  # whatever it is, nobody may wait for this batch for ever
                     self._failed(_database_error(error))
             if reached is not None:
                 reached.set()
+
+    def _rest(self, took: float) -> None:
+        """Let the next batch gather, but not once a quarter as many calls wait here as are in flight.
+
+        `took` is what the last batch took, in seconds; one whose PARSE takes long is not worth the hurry.
+        """
+        until = time.monotonic() + _REST * took
+        while (left := until - time.monotonic()) > 0:
+            if took < _QUICK_S and self._queue.qsize() >= max(1, self._in_flight() // 4):
+                return
+            time.sleep(min(left, _TICK_S))
 
     def _settle(self, batch: Sequence[Finished]) -> None:
         settled: list[tuple[Call, Outcome]] = []
@@ -193,9 +206,16 @@ def _unusable(task: Task, completion: Completion, values: Mapping[str, Any] | No
     return None
 
 
+def is_full(text: str) -> bool:
+    """Whether an error's text tells of a full disk."""
+    return any(sign in text for sign in ("No space left", "File too large", "Disk quota"))
+
+
 def _database_error(error: Exception) -> Exception:
     if isinstance(error, duckdb.Error):
         reason = " ".join(str(error).split("\n")[0].split())
+        if is_full(reason):
+            return DatabaseError(FULL)
         return DatabaseError(f"the ledger cannot be written, so no more calls are made: {reason}")
     if isinstance(error, TemplateError):
         return DatabaseError(str(error))

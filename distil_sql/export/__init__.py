@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from distil_sql.export.files import write_file
 from distil_sql.export.formats import FORMATS, Rows, Shape, rows_of
+from distil_sql.export.splits import parts_of
 
-__all__ = ["FORMATS", "Rows", "Shape", "rows_of", "write_file"]
+__all__ = ["FORMATS", "Rows", "Shape", "parts_of", "rows_of", "write_file"]

@@ -6,16 +6,20 @@ A licence appears only where the user gave one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import duckdb
 
-from distil_sql.export.columns import NUMBERS
+from distil_sql.export.columns import NUMBERS, fields
 from distil_sql.export.formats import Rows
 from distil_sql.export.lineage import Lineage, prompt_hash
 from distil_sql.quoting import name as quoted
 
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7))
+
+_LINES, _DEEP = 100, 3
+"""Most lines of the table of columns, and how deep into structs it goes."""
 
 
 def card(
@@ -63,22 +67,57 @@ def _size(parts: Mapping[str, int]) -> str:
 
 
 def _statistics(con: duckdb.DuckDBPyConnection, rows: Rows) -> str:
-    """A line a column: its type, how much of it is NULL, how many values differ, how large or long they are."""
+    """A line a column, and one for each field inside: type, share of NULL, number of values, how large or long."""
     lines = []
     for column, type_ in rows.columns.items():
-        it = quoted(column)
-        measured, unit = {"varchar": (f"length({it})", " characters"), "list": (f"len({it})", " items")}.get(
-            type_.id, (f"{it}::DOUBLE" if type_.id in NUMBERS else "NULL::DOUBLE", "")
-        )
-        found = con.execute(
-            f"""SELECT avg(({it} IS NULL)::INTEGER), approx_count_distinct({it}), min({measured}), avg({measured}),
-            max({measured}) FROM ({rows.query}) distil_rows"""
-        ).fetchone()
-        assert found is not None
-        nulls, distinct, *spread = found
-        shown = "" if spread[0] is None else f"{spread[0]:g} to {spread[2]:g}, mean {spread[1]:.4g}{unit}"
-        lines.append([f"`{column}`", f"`{type_}`", f"{(nulls or 0):.1%}", f"{distinct:,}", shown])
-    return _table(["column", "type", "NULL", "distinct (about)", "values"], lines)
+        source = f"SELECT {quoted(column)} AS it FROM ({rows.query}) distil_rows"
+        lines += [_measured(con, leaf) for leaf in _leaves(Leaf(column, type_, source))]
+    return _table(["column", "type", "NULL", "distinct (about)", "values"], lines[:_LINES])
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A column, or what lies inside one: its name, its type, and a query that gives it as `it`."""
+
+    name: str
+    type: duckdb.sqltypes.DuckDBPyType
+    source: str
+
+
+def _leaves(leaf: Leaf, depth: int = 0) -> Iterator[Leaf]:
+    """The column itself, then the fields of a struct (where there is one) and those of the items of a list."""
+    yield leaf
+    if depth >= _DEEP:
+        return
+    if leaf.type.id == "list":
+        item: duckdb.sqltypes.DuckDBPyType = leaf.type.children[0][1]  # type: ignore[assignment]
+        unnested = f"SELECT unnest(it) AS it FROM ({leaf.source}) distil_rows"
+        yield from list(_leaves(Leaf(f"{leaf.name}[]", item, unnested), depth))[1:]
+    for field, type_ in fields(leaf.type):
+        inside = f"SELECT it.{quoted(field)} AS it FROM ({leaf.source}) distil_rows WHERE it IS NOT NULL"
+        yield from _leaves(Leaf(f"{leaf.name}.{field}", type_, inside), depth + 1)
+
+
+def _measured(con: duckdb.DuckDBPyConnection, leaf: Leaf) -> list[str]:
+    kind = leaf.type.id
+    measured, unit = {
+        "varchar": ("length(it)", " characters"),
+        "list": ("len(it)", " items"),
+        "array": ("len(it)", " items"),
+        "map": ("cardinality(it)", " entries"),
+        "boolean": ("it::INTEGER", ""),
+    }.get(kind, ("it::DOUBLE" if kind in NUMBERS else "NULL::DOUBLE", ""))
+    found = con.execute(
+        f"""SELECT avg((it IS NULL)::INTEGER), approx_count_distinct(it), min({measured}), avg({measured}),
+            max({measured})
+        FROM ({leaf.source}) distil_rows"""
+    ).fetchone()
+    assert found is not None
+    nulls, distinct, low, mean, high = found
+    shown = "" if low is None else f"{low:g} to {high:g}, mean {mean:.4g}{unit}"
+    if kind == "boolean" and mean is not None:
+        shown = f"true {mean:.1%}"
+    return [f"`{leaf.name}`", f"`{leaf.type}`", f"{(nulls or 0):.1%}", f"{distinct:,}", shown]
 
 
 def _tasks(past: Lineage) -> str:

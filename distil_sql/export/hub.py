@@ -1,6 +1,8 @@
 """A dataset repository: a folder with Parquet files, a card and the pipeline, and the way up to the Hub.
 
-`make_folder` writes it; `upload` sends it with huggingface_hub (HF_TOKEN and HF_ENDPOINT are the client's own).
+`make_folder` writes it; `upload` sends it with huggingface_hub (HF_TOKEN and HF_ENDPOINT are the client's own). Parquet
+goes up through Xet where hf_xet is installed, which the tests cannot speak to: they send it the LFS way, as everybody
+does who sets HF_HUB_DISABLE_XET=1. A Hub of one's own that knows no Xet needs that: the client would try for minutes.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from distil_sql.export.card import card
 from distil_sql.export.files import write_file
 from distil_sql.export.formats import Rows
 from distil_sql.export.lineage import lineage
+from distil_sql.export.splits import parts_of
 from distil_sql.registry import Registry
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -38,11 +41,11 @@ def make_folder(
     test: float | None = None,
     seed: int = 0,
     by: str | None = None,
-) -> dict[str, int]:
-    """Write what goes up into `folder`; gives the number of rows of each split."""
+) -> tuple[dict[str, int], list[str]]:
+    """Write what goes up into `folder`; gives the number of rows of each split, and what is amiss with them."""
     if folder.exists() and any(folder.iterdir()):
         raise OptionError(f"{folder} is not empty: name a new folder")
-    parts = {"train": rows} if not test else {part: rows.split(part, test, seed, by) for part in ("train", "test")}
+    parts, notes = parts_of(con, rows, test, seed=seed, by=by)
     try:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         counts = {
@@ -56,7 +59,7 @@ def make_folder(
             (folder / "pipeline.sql").write_text(past.sql, encoding="utf-8")
     except OSError as error:
         raise DatabaseError(f"{folder} cannot be written: {error.strerror}") from None
-    return counts
+    return counts, notes
 
 
 def upload(folder: Path, repository: str, *, private: bool, message: str) -> str:

@@ -46,4 +46,19 @@ def identity(spec: ModelSpec, *, embeds: bool = False) -> tuple[str, ...]:
     if embeds:
         length = str(spec.whole("dimensions") or "")
         return ("openai", "embed", spec.base_url, str(spec.options["model"]), length, repr(extra) if extra else "")
-    return ("openai", spec.base_url, str(spec.options["model"]), spec.structured, repr(extra) if extra else "")
+    version = [f"api_version={spec.options['api_version']}"] if spec.options.get("api_version") else []  # Azure's
+    asked = (spec.base_url, str(spec.options["model"]), spec.structured, repr(extra) if extra else "", *version)
+    return ("openai", *asked)
+
+
+_OPENAI_VECTORS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
+
+
+def vector_length(spec: ModelSpec) -> int | None:
+    """How many numbers the vectors of a model have, as far as it can be told without asking it for one."""
+    if spec.type == "llama_cpp":
+        from distil_sql.models.llama_cpp import LlamaOptions
+        from distil_sql.models.llama_cpp import vector_length as llama_length
+
+        return llama_length(LlamaOptions.from_spec(spec))
+    return spec.whole("dimensions") or _OPENAI_VECTORS.get(str(spec.options.get("model", "")).rsplit("/", 1)[-1])

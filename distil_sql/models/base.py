@@ -73,6 +73,7 @@ class Request:
 class Completion:
     """One answer. Token counts are those the model reported (0 where it reported none).
 
+    `reasoning_tokens` are those of the output that were thoughts, and no part of the text.
     `probabilities` are those of the labels where the answer is one of few; `logprobs` the answer's tokens with the
     natural logarithms of their probabilities (None: the only text possible), where they were asked for.
     """
@@ -84,6 +85,7 @@ class Completion:
     cached_tokens: int = 0
     probabilities: Mapping[str, float] | None = None
     logprobs: Sequence[tuple[str, float | None]] | None = None
+    reasoning_tokens: int = 0
 
 
 @dataclass(eq=False)

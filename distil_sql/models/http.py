@@ -18,6 +18,7 @@ from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 from distil_sql.models.base import CallError
 
 _CONNECT_S = 30.0
+_TELLING = ("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens")  # all that is read of a good answer's headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class HttpClient:
             raise _failure(url, error) from None
         except ValueError:
             raise _no_address(url) from None
-        if response.status == 200 and response.get_header("x-ratelimit-limit-requests") is None:
+        if response.status == 200 and all(response.get_header(name) is None for name in _TELLING):
             return Reply(200, {}, content)
         return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
 

@@ -6,6 +6,7 @@ go over `models.http` as prepared bytes, of whose answers only the fields in use
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from distil_sql.models.embedding import Gatherer, packed, shares
 from distil_sql.models.headers import retry_after, told_in
 from distil_sql.models.http import HttpClient, Reply
 from distil_sql.models.options import ModelSpec
+from distil_sql.models.strict import is_strict, without_bounds
 
 DEFAULT_TIMEOUT = 300.0
 
@@ -32,6 +34,8 @@ _KINDS: dict[int, ErrorKind] = {
     429: "rate_limited",
 }
 _COMMON = 256
+_TOO_LONG = ("maximum context length", "model's context length", "maximum model length", "maximum allowed length")
+"""What OpenAI, vLLM and SGLang say of a prompt that is too long."""
 _MODERATED = ("moderat", "flagged", "content policy", "safety")
 _FATAL_CODES = (
     "insufficient_quota",
@@ -102,11 +106,15 @@ class OpenAIModel:
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if request.schema is not None and spec.structured == "json_schema":
-            shape = _without_bounds(request.schema)
-            schema = {"name": "answer", "schema": shape, "strict": _is_strict(shape)}
+            shape = without_bounds(request.schema)
+            schema = {"name": "answer", "schema": shape, "strict": is_strict(shape)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif request.schema is not None and spec.structured == "json_object":
             body["response_format"] = {"type": "json_object"}
+        elif request.schema is not None and spec.structured == "structured_outputs":  # vLLM
+            body["structured_outputs"] = {"json": request.schema}
+        elif request.schema is not None and spec.structured == "guided_json":  # vLLM before 0.12
+            body["guided_json"] = request.schema
         extra = spec.options.get("extra")
         return {**body, **extra} if isinstance(extra, Mapping) else body
 
@@ -167,25 +175,6 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _without_bounds(schema: Any) -> Any:
-    """Not every server takes the bounds of integers; whoever reads the answer checks them anyway."""
-    if isinstance(schema, Mapping):
-        if schema.get("type") == "integer":
-            return {"type": "integer"}
-        return {name: _without_bounds(child) for name, child in schema.items()}
-    return schema
-
-
-def _is_strict(schema: Mapping[str, Any]) -> bool:
-    """OpenAI's strict mode wants every object closed: a MAP is not."""
-    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
-        return False
-    children = list(schema.get("properties", {}).values())
-    if "items" in schema:
-        children.append(schema["items"])
-    return all(_is_strict(child) for child in children)
-
-
 def _completion(body: bytes) -> Completion:
     try:
         reply = json.loads(body)
@@ -201,8 +190,11 @@ def _completion(body: bytes) -> Completion:
         text, refusal = message.get("content"), message.get("refusal")
         finish = str(choice.get("finish_reason") or "stop")
         details = usage.get("prompt_tokens_details") or {}
+        written = usage.get("completion_tokens_details") or {}
         if isinstance(text, list):  # content parts
             text = "".join(part.get("text") or "" for part in text)
+        if not text and finish == "stop":
+            text = _misplaced(message)
         text = (text or "").encode("utf-8", "replace").decode()  # half a surrogate pair can be stored nowhere
         completion = Completion(
             text,
@@ -210,13 +202,31 @@ def _completion(body: bytes) -> Completion:
             int(usage.get("prompt_tokens") or 0),
             int(usage.get("completion_tokens") or 0),
             int(details.get("cached_tokens") or 0),
+            reasoning_tokens=int(written.get("reasoning_tokens") or usage.get("reasoning_tokens") or 0),  # SGLang's
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CallError("server", f"the server's answer is not a chat completion: {_excerpt(body)}") from None
+    if finish == "abort":
+        raise CallError("server", "the server gave the answer up before its end", completion=completion)
+    if not text and finish == "length" and any(message.get(name) for name in ("reasoning", "reasoning_content")):
+        reason = (
+            f"the model was still reasoning at max_tokens, after {completion.output_tokens} tokens: raise max_tokens, "
+            "or have it reason less (an option of the server's, in extra)"
+        )
+        raise CallError("truncated", reason, completion=completion)
     if refusal or finish == "content_filter":
         reason = f"the model refused: {refusal}" if refusal else "the server's content filter stopped the answer"
         raise CallError("refused", reason, completion=completion)
     return completion
+
+
+def _misplaced(message: Mapping[str, Any]) -> str | None:
+    """JSON that vLLM took for a thought: its reasoning parser waits for an end of thinking that no grammar allows."""
+    text = message.get("reasoning") or message.get("reasoning_content")
+    with contextlib.suppress(ValueError, TypeError):
+        if isinstance(text, str) and isinstance(json.loads(text), dict):
+            return text
+    return None
 
 
 def _vectors(body: bytes, texts: Sequence[str], length: int | None) -> list[Completion]:
@@ -250,7 +260,7 @@ def _error(reply: Reply, spec: ModelSpec) -> CallError:
         message = _excerpt(reply.body)
     message = " ".join(message.split())[:300] or "no reason given"
     kind: ErrorKind = _KINDS.get(reply.status, "server" if reply.status >= 500 else "invalid_request")
-    if code == "context_length_exceeded" or "maximum context length" in message:
+    if code == "context_length_exceeded" or any(words in message for words in _TOO_LONG):
         kind = "context_length"
     elif code in ("content_filter", "content_policy_violation") or (
         reply.status == 403 and any(word in message.lower() for word in _MODERATED)

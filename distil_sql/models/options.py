@@ -60,6 +60,9 @@ def _mapping(value: object) -> bool:
     return isinstance(value, dict)
 
 
+STRUCTURED = ("json_schema", "json_object", "structured_outputs", "guided_json", "none")
+"""How a server is told the shape of an answer: see `presets`."""
+
 _Rule = tuple[tuple[str, ...], Callable[[object], bool], str]
 _ANY = ("openai", "llama_cpp")
 _RULES: dict[str, _Rule] = {
@@ -70,8 +73,8 @@ _RULES: dict[str, _Rule] = {
     "preset": (("openai",), lambda value: value in PRESETS, "one of " + ", ".join(PRESETS)),
     "structured": (
         ("openai",),
-        lambda value: value in ("json_schema", "json_object", "none"),
-        "json_schema, json_object or none",
+        lambda value: value in STRUCTURED,
+        ", ".join(STRUCTURED[:-1]) + f" or {STRUCTURED[-1]}",
     ),
     "extra": (("openai",), _mapping, "a struct: {'repetition_penalty': 1.1}"),
     "dimensions": (("openai",), _count, "how many numbers a vector is to have"),
@@ -89,6 +92,7 @@ _RULES: dict[str, _Rule] = {
     "context": (("llama_cpp",), _count, "tokens a sequence"),
     "flash_attention": (("llama_cpp",), _flag, "true or false"),
     "mmap": (("llama_cpp",), _flag, "true or false"),
+    "kv_cache": (("llama_cpp",), _text, "f16, q8_0 or another type of cache"),
     "pooling": (("llama_cpp",), lambda value: value in ("mean", "cls", "last"), "mean, cls or last"),
     "repeat_penalty": (("llama_cpp",), _positive, "a number above 0 (1: none)"),
     "presence_penalty": (("llama_cpp",), _number, "a number (0: none)"),

@@ -1,7 +1,8 @@
 """Servers that speak OpenAI's protocol, as rows of a table: they differ by an address and an environment variable.
 
 `structured` says how a server takes a JSON schema: `json_schema` (OpenAI's response_format), `json_object` (JSON of any
-shape), `none`. A key of None means the server needs none.
+shape), `structured_outputs` and `guided_json` (vLLM's own parameters, from 0.12 on and before), `none`. A key of None
+means that the server needs none.
 """
 
 from __future__ import annotations

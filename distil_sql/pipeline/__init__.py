@@ -21,9 +21,11 @@ import duckdb
 from distil_sql.check import check_script
 from distil_sql.engine import Budget, Policy
 from distil_sql.errors import DatabaseError, DistilError, Interrupted, OptionError
+from distil_sql.library.loading import loaded_text
 from distil_sql.pipeline.execute import Executor
+from distil_sql.pipeline.folder import read_folder, statements_of
 from distil_sql.pipeline.overlay import script_connection
-from distil_sql.script import CreateModel, CreateTask, Drop, Source, Sql, Statement, read_script
+from distil_sql.script import CreateModel, CreateTask, Drop, LoadTasks, Source, Sql, Statement
 from distil_sql.script.anatomy import is_session, target, transaction_verb
 from distil_sql.session import Session, database_error
 from distil_sql.status import Journal, Line, RunState, done_before, now, remove_sidecar, write_sidecar
@@ -38,7 +40,7 @@ _SIDECAR_EVERY = 10  # ticks
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: the models in place of `generator` and `labeller`, what failed rows do, what it may spend.
+    """How to run: models in place of `generator`, `labeller`, `embedder`, what failed rows do, what it may spend.
 
     `max_cost` is in USD; the limits count this run alone, not what earlier ones spent.
     """
@@ -52,12 +54,15 @@ class RunOptions:
     max_tokens_total: int | None = None
     max_calls: int | None = None
     overlap: bool = True
+    embedder: str | None = None
 
 
 def read_source(script: str | os.PathLike[str]) -> Source:
-    """A script given as a path, or as SQL text (anything that holds white space and is no file)."""
+    """A script given as a path, of a file or a folder, or as SQL text (what holds white space and is no file)."""
     text = os.fspath(script)
     path = Path(text)
+    if os.path.isdir(text):
+        return read_folder(path)
     if isinstance(script, str) and ("\n" in text or ";" in text or (" " in text.strip() and not os.path.exists(text))):
         return Source(text)
     try:
@@ -82,7 +87,7 @@ def run(
     call again resumes.
     """
     source = read_source(script)
-    read_script(source)  # before the database is created
+    statements_of(source)  # before the database is created
     session = Session.open(database)
     try:
         return run_in(session, source, options, on_progress)
@@ -167,17 +172,17 @@ class _Run:
 
     def _let_go(self) -> None:
         """Whoever uses the session after the run is not held to what the run was told."""
-        session = self.session
-        session.engine.policy, session.engine.budget, session.registry.overrides = Policy(), Budget(), {}
+        self.session.as_configured()
 
     def work(self) -> None:
         """The whole story."""
         session, con, options = self.session, self.con, self.options
         session.engine.policy = Policy(options.on_error, options.max_error_ratio)
-        session.engine.budget = Budget(options.max_cost, options.max_tokens_total, options.max_calls)
-        session.registry.overrides = _overrides(options)
-        statements = read_script(self.source)
-        script_hash = _script_hash(self.source, options)
+        budget = Budget(options.max_cost, options.max_tokens_total, options.max_calls)
+        session.engine.budget = budget if budget.limited else session.budget
+        session.registry.overrides = session.overrides | _overrides(options)
+        statements = statements_of(self.source)
+        script_hash = _script_hash(self.source, statements, options)
         done = set() if options.restart else done_before(con, script_hash)
         skip = done - set(_session_statements(statements))
         check_script([statement for statement in statements if statement.number not in skip], session.registry, con)
@@ -192,7 +197,7 @@ class _Run:
             try:
                 executor.execute(statement, line, following)
             except BaseException as error:
-                self._stop(line, error)
+                self._stop(line, error, executor.blamed)
                 raise
         try:
             executor.end(statements)
@@ -202,12 +207,18 @@ class _Run:
         journal.finish(con, "done")
         self.finished = True
 
-    def _stop(self, line: Line, error: BaseException) -> None:
-        """Record how it ended; the error itself goes on its way even if that cannot be written."""
-        stopped = isinstance(error, Interrupted)
-        line.state, line.finished_at = "interrupted" if stopped else "failed", now()
-        line.note = line.note if stopped else str(error)
+    def _stop(self, line: Line, error: BaseException, blamed: Line | None = None) -> None:
+        """Record how it ended; the error itself goes on its way even if that cannot be written.
+
+        `blamed` is the statement after `line` where one of its calls, made ahead of its turn, stopped the run.
+        """
         assert self.journal is not None
+        stopped = isinstance(error, Interrupted)
+        failed = blamed or line
+        line.state = "interrupted" if stopped or failed is not line else "failed"
+        line.finished_at = now()
+        if not stopped:
+            failed.state, failed.note, failed.finished_at = "failed", str(error), now()
         self.session.engine.recover()
         with self.recording:
             with contextlib.suppress(duckdb.Error):  # a transaction of the script's own
@@ -215,7 +226,8 @@ class _Run:
                 self.session.registry.load(self.con)
             try:
                 self.journal.write(self.con, line)
-                self.journal.finish(self.con, line.state, None if stopped else str(error))
+                self.journal.write(self.con, failed)
+                self.journal.finish(self.con, failed.state, None if stopped else str(error))
             except duckdb.Error as failed:
                 if not isinstance(error, DistilError):
                     raise DatabaseError(f"{self.session.path}: {failed}") from None
@@ -229,6 +241,8 @@ def _line(statement: Statement) -> Line:
         aim = f"task {statement.task.name}"
     elif isinstance(statement, Drop):
         aim = f"{statement.what} {statement.name}"
+    elif isinstance(statement, LoadTasks):
+        aim = f"tasks of {statement.what}"
     return Line(statement.number, statement.text, aim)
 
 
@@ -250,11 +264,13 @@ def _session_statements(statements: Sequence[Statement]) -> list[int]:
 
 
 def _overrides(options: RunOptions) -> dict[str, str]:
-    named = {"generator": options.generator, "labeller": options.labeller}
+    named = {"generator": options.generator, "labeller": options.labeller, "embedder": options.embedder}
     return {kind: name for kind, name in named.items() if name}
 
 
-def _script_hash(source: Source, options: RunOptions) -> str:
-    """What makes two runs the same run: the text, and the models it was told to use."""
-    parts = "\0".join([source.text, options.generator or "", options.labeller or ""])
-    return hashlib.sha256(parts.encode()).hexdigest()
+def _script_hash(source: Source, statements: Sequence[Statement], options: RunOptions) -> str:
+    """What makes two runs the same run: the text, that of the tasks it loads, and the models it was told to use."""
+    loaded = [loaded_text(statement) for statement in statements if isinstance(statement, LoadTasks)]
+    parts = [source.text, options.generator or "", options.labeller or "", *loaded]
+    parts += [f"embedder {options.embedder}"] if options.embedder else []
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

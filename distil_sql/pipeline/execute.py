@@ -27,6 +27,20 @@ _ROWS_A_BATCH = 2048
 _SHOWN = ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SHOW", "SUMMARIZE", "EXPLAIN", "PIVOT", "UNPIVOT")
 
 
+Fetch = Callable[[duckdb.DuckDBPyConnection, Sql, Line], None]
+"""Runs a statement's own text on a connection and keeps what there is to show of it."""
+
+
+def first_rows(con: duckdb.DuckDBPyConnection, statement: Sql, line: Line) -> None:
+    """Run a statement; keep the first rows of one that only reads, or how many rows another wrote."""
+    found = con.execute(statement.text)
+    columns = [column[0] for column in found.description or ()]
+    if target(statement) is None and columns and statement.verb in _SHOWN:
+        line.result = columns, found.fetchmany(MAX_SHOWN + 1)
+    elif columns == ["Count"] and (count := found.fetchone()):
+        line.tally.rows = count[0]
+
+
 class Executor:
     """Executes the statements of one run on one connection."""
 
@@ -36,12 +50,17 @@ class Executor:
         con: duckdb.DuckDBPyConnection,
         journal: Journal,
         look_ahead: Callable[[], duckdb.DuckDBPyConnection] | None = None,
+        fetch: Fetch = first_rows,
     ) -> None:
         """`look_ahead` makes a connection to look ahead on; None: statements never overlap."""
+        self.fetch = fetch
         self.session, self.con, self.journal, self.look_ahead = session, con, journal, look_ahead
         self.run_id = journal.state.run_id
         self._overlap: Overlap | None = None
+        self._ahead: tuple[Statement, Line] | None = None  # the statement that is looked ahead for
+        self.blamed: Line | None = None  # of that statement, where one of its calls stopped the run
         self._in_transaction = False
+        self.aborted = False  # the user's transaction can only be rolled back, which DuckDB does at a COMMIT too
         self._transaction: list[Line] = []  # the statements of the script's own transaction, so far
 
     def execute(self, statement: Statement, line: Line, following: tuple[Statement, Line] | None = None) -> None:
@@ -60,6 +79,23 @@ class Executor:
                 self._sql(statement, line, following)
         else:
             self._ddl(statement, line)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a BEGIN of the user's own is open."""
+        return self._in_transaction
+
+    def resume(self) -> bool:
+        """Be ready for the next statement after one that failed; True where the open transaction was lost with it."""
+        before = self._in_transaction
+        query = "SELECT txid_current()"
+        try:
+            self._in_transaction = self.con.execute(query).fetchall() == self.con.execute(query).fetchall()
+        except duckdb.TransactionException:
+            self._in_transaction = self.aborted = True
+        if not self._in_transaction:
+            self.session.registry.load(self.con)
+        return before and not self._in_transaction
 
     def end(self, statements: Sequence[Statement]) -> None:
         """After the last statement: a transaction that is still open would be lost."""
@@ -135,6 +171,7 @@ class Executor:
     def _looking_ahead(self, statement: Sql, line: Line, following: tuple[Statement, Line] | None) -> Iterator[None]:
         """Meanwhile, ask for what the following statement is certain to need."""
         self._overlap = self._overlap_with(statement, line, *following) if following is not None else None
+        self._ahead = following if self._overlap is not None else None
         try:
             yield
         finally:
@@ -148,17 +185,7 @@ class Executor:
     def _overlap_with(self, statement: Sql, line: Line, later: Statement, later_line: Line) -> Overlap | None:
         if self.look_ahead is None or not isinstance(later, Sql) or not called_tasks(later, self.session.registry):
             return None
-        from distil_sql.script.rowwise import overlap_query  # sqlglot takes a while to load
-
-        query = overlap_query(statement, later, self._written_functions())
-        if query is None:
-            return None
-        return Overlap(self.session, self.look_ahead(), self.run_id, query, line.tally, later_line.tally)
-
-    def _written_functions(self) -> set[str]:
-        """The functions that are not DuckDB's own: each may call a task."""
-        query = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE NOT internal"
-        return {row[0] for row in self.con.execute(query).fetchall()}
+        return Overlap(self.session, self.look_ahead(), self.run_id, (statement, later), (line.tally, later_line.tally))
 
     def _drain(self, statement: Sql, line: Line, *, alone: bool) -> None:
         """Wait until every call of the statement (`alone`), or every call there is, is in the ledger."""
@@ -204,16 +231,12 @@ class Executor:
 
     def _run_verbatim(self, statement: Sql, line: Line) -> None:
         if self._in_transaction or not is_transactional(statement):
-            found = self.con.execute(statement.text)
-            if target(statement) is None and found.description and statement.verb in _SHOWN:
-                line.result = [column[0] for column in found.description], found.fetchmany(MAX_SHOWN + 1)
+            self.fetch(self.con, statement, line)
             self._done(line)
             return
         self.con.execute("BEGIN")
         try:
-            found = self.con.execute(statement.text)
-            if [column[0] for column in found.description or ()] == ["Count"] and (count := found.fetchone()):
-                line.tally.rows = count[0]
+            self.fetch(self.con, statement, line)
             self._done(line)
             self.con.execute("COMMIT")
         except duckdb.TransactionException as error:
@@ -221,7 +244,7 @@ class Executor:
                 raise
             # it writes another attached database: that cannot share a transaction with our row
             self._rollback()
-            self.con.execute(statement.text)
+            self.fetch(self.con, statement, line)
             self._done(line)
 
     def _explicit(self, statement: Sql, line: Line, verb: bool | None) -> None:
@@ -240,7 +263,8 @@ class Executor:
         except duckdb.Error as error:
             raise sql_error(statement, error) from None
         self._in_transaction = False
-        if not statement.tokens[0].is_word("COMMIT", "END"):
+        if self.aborted or not statement.tokens[0].is_word("COMMIT", "END"):
+            self.aborted = False
             self.session.registry.load(self.con)
             for rolled_back in self._transaction:  # ROLLBACK took their rows back too
                 self.journal.write(self.con, rolled_back)
@@ -281,13 +305,17 @@ class Executor:
         """The engine stopped, or a row's call could not be made: settle what is in flight, then say where."""
         self._stop_overlap()  # first: it would ask on as soon as the engine has recovered
         self._rollback() if not self._in_transaction else None
+        blamed = self.session.engine.blamed
         cause = self.session.engine.recover() or error
+        at: Statement = statement
+        if self._ahead is not None and blamed is self._ahead[1].tally:
+            at, self.blamed = self._ahead
         self.session.engine.on_commit(None)
         if isinstance(cause, Interrupted):
             raise cause
         if isinstance(cause, OptionError):
-            raise statement.error(str(cause))
-        raise type(cause)(f"{statement.source.file}:{statement.line}: {cause}")
+            raise at.error(str(cause))
+        raise type(cause)(f"{at.source.file}:{at.line}: {cause}")
 
     def _rollback(self) -> None:
         with contextlib.suppress(duckdb.Error):  # it may be over already

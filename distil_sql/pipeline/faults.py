@@ -6,6 +6,7 @@ import re
 
 import duckdb
 
+from distil_sql.engine.writer import FULL, is_full
 from distil_sql.errors import DistilError, RunError
 from distil_sql.script import Statement
 
@@ -27,7 +28,7 @@ _PLACE = re.compile(r"\n\s*\nLINE (\d+): (.*)\n( *)\^", re.DOTALL)
 def sql_error(statement: Statement, error: duckdb.Error) -> DistilError:
     """A ScriptError (the statement is wrong) or RunError (the world is), placed in the script."""
     text = str(error)
-    message = _sentence(text)
+    message = FULL if is_full(text) else _sentence(text)
     placed = statement.error(message, at=_offset(statement, text))
     if isinstance(error, _WRITTEN_WRONG) or "No files found" in text:
         assert isinstance(placed, DistilError)

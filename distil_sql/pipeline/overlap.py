@@ -14,26 +14,33 @@ import duckdb
 
 from distil_sql.engine import Tally
 from distil_sql.errors import DistilError
+from distil_sql.script import Sql
 from distil_sql.session import Session
 from distil_sql.udf.passes import Mode, Pass
 
 _EVERY_S = 0.1
-_SHARE = 4  # at most a quarter of the time goes into looking ahead, until few calls are left
-_FEW = 10  # less than a tenth: the window is about to run dry
+_FIRST = 50  # a fiftieth of the calls is answered before the first look
+_REST = 4  # between two looks, for so many times as long as one takes; once, when few calls are left
+_FEW = 10  # less than a tenth
 
 
 class Overlap:
-    """A thread that looks ahead for as long as one statement is under way.
+    """A thread that looks ahead for as long as one statement is under way, if the next one allows it.
 
-    `query` is the next statement's, over this one's rows; `earlier` and `later` are the tallies of the two.
+    `statements` are the two, `tallies` theirs; the connection is closed at the end.
     """
 
     def __init__(
-        self, session: Session, con: duckdb.DuckDBPyConnection, run_id: str, query: str, earlier: Tally, later: Tally
+        self,
+        session: Session,
+        con: duckdb.DuckDBPyConnection,
+        run_id: str,
+        statements: tuple[Sql, Sql],
+        tallies: tuple[Tally, Tally],
     ) -> None:
-        self._session, self._con, self._query = session, con, query
-        self._run_id, self._earlier, self._later = run_id, earlier, later
-        later.ahead = True
+        self._session, self._con, self._statements = session, con, statements
+        self._run_id, (self._earlier, self._later) = run_id, tallies
+        self._later.ahead = True
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="distil-overlap", daemon=True)
         self._thread.start()
@@ -47,24 +54,37 @@ class Overlap:
         self._con.close()
 
     def _work(self) -> None:
+        query = self._query()
         seen, rested = 0, 0.0
-        while not self._stopped.wait(_EVERY_S):
+        while query is not None and not self._stopped.wait(_EVERY_S):
             answered, total = self._earlier.done, self._earlier.total
-            few_left = self._earlier.open * _FEW < total
-            if answered == seen or (not few_left and (answered - seen < total // 50 or time.monotonic() < rested)):
+            # as long as every server has calls waiting, more of them gain nothing
+            needed = self._session.engine.runs_dry() if seen else answered >= total // _FIRST
+            if answered == seen or not needed or time.monotonic() < rested:
                 continue
             started = time.monotonic()
-            if not self._look():
+            if not self._look(query):
                 return
             seen = answered
-            rested = time.monotonic() + _SHARE * (time.monotonic() - started)
+            took = time.monotonic() - started
+            rested = time.monotonic() + took * (1 if self._earlier.open * _FEW < total else _REST)
 
-    def _look(self) -> bool:
+    def _query(self) -> str | None:
+        """The next statement's query over this one's rows, None where it does not read them one by one."""
+        from distil_sql.script.rowwise import overlap_query  # sqlglot takes a while to load
+
+        written = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE NOT internal"
+        try:  # what is not DuckDB's own may call a task
+            return overlap_query(*self._statements, {row[0] for row in self._con.execute(written).fetchall()})
+        except duckdb.Error:
+            return None
+
+    def _look(self, query: str) -> bool:
         """One pass; False where there is no point in another."""
         current = Pass(Mode.DEMAND, self._run_id, self._later, counts_hits=False)
         try:
             with self._session.functions.passes.during(self._con, current):
-                for _ in self._con.sql(self._query).to_arrow_reader(2048):
+                for _ in self._con.sql(query).to_arrow_reader(2048):
                     if self._stopped.is_set():
                         return False
         except (duckdb.Error, DistilError):

@@ -18,8 +18,9 @@ import duckdb
 from distil_sql.check import apply_ddl, check_script
 from distil_sql.errors import DistilError, OptionError
 from distil_sql.pipeline.faults import sql_error
+from distil_sql.pipeline.folder import statements_of
 from distil_sql.quoting import name, text
-from distil_sql.script import CreateModel, CreateTask, Source, Sql, Statement, read_script
+from distil_sql.script import CreateModel, CreateTask, Source, Sql, Statement
 from distil_sql.session import Session, database_error
 from distil_sql.udf.macros import create_macros
 from distil_sql.udf.passes import Pass
@@ -31,8 +32,8 @@ def script_connection(session: Session, source: Source) -> duckdb.DuckDBPyConnec
     """A connection as a script's statements expect it: files beside the script are found from anywhere."""
     con = session.cursor()
     con.execute("SET python_enable_replacements = false")  # a script reads tables, not the caller's variables
-    if source.file != "<script>" and "," not in source.file:
-        con.execute(f"SET file_search_path = {text(str(Path(source.file).resolve().parent))}")
+    if source.folder is not None and "," not in str(source.folder):
+        con.execute(f"SET file_search_path = {text(str(source.folder))}")
     return con
 
 
@@ -40,7 +41,7 @@ class Overlay:
     """The overlay of one script, checked; close it by leaving the `with`."""
 
     def __init__(self, source: Source, database: str, overrides: dict[str, str] | None = None) -> None:
-        self.statements = [_replacing(statement) for statement in read_script(source)]
+        self.statements = [_replacing(statement) for statement in statements_of(source)]
         self.session = Session.open(":memory:")
         try:
             self.con = script_connection(self.session, source)

@@ -2,19 +2,24 @@
 
 Each statement runs in memory with a stand-in for every answer that the ledger does not hold, so that the statements
 after it have rows to count. What depends on the answers themselves (a WHERE on a score) is counted as if they were the
-stand-ins, and said so.
+stand-ins, and said so. The stand-in for a vector is as long as the model's are known to be, and points anywhere.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import duckdb
+import numpy as np
 
 from distil_sql.check import called_tasks
 from distil_sql.engine import Call
+from distil_sql.models import vector_length
 from distil_sql.models.options import ModelSpec
 from distil_sql.pipeline.overlay import Overlay
 from distil_sql.script import Source, Sql
@@ -25,6 +30,7 @@ _CHARACTERS_A_TOKEN = (3.0, 4.5)  # many and few tokens for the same text
 _USUAL_ANSWER = 64  # tokens, where the ledger knows nothing of the task
 _LONGEST_ANSWER = 1024  # tokens, where nothing limits it
 _USUAL_LATENCY_S = 2.0
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")  # a PARSE that looks for a score finds no number in a stand-in
 _CONCURRENCY = 64  # what a server without a limit of the user's own is likely to bear
 
 
@@ -66,8 +72,9 @@ class _Asked:
 class _Counter:
     """Counts the calls of a statement; each key once in the whole script."""
 
-    def __init__(self, usual: dict[str, Usual], seen: set[str]) -> None:
-        self.usual, self.seen = usual, seen
+    def __init__(self, usual: dict[str, Usual], seen: set[str], lengths: dict[str, int | None]) -> None:
+        """`seen` has the keys counted before; `lengths` those of each model's vectors, as far as they are known."""
+        self.usual, self.seen, self.lengths = usual, seen, lengths
         self.by_model: dict[str, tuple[ModelSpec, _Asked]] = {}
         self.unreadable: set[str] = set()
 
@@ -85,42 +92,55 @@ class _Counter:
             asked.output[0] += low
             asked.output[1] += min(usual.longest or _LONGEST_ANSWER, allowed)
             asked.seconds += usual.seconds or _USUAL_LATENCY_S
+        if call.task.embeds and (length := self._length(call)):
+            return _vector(call.key, length)
         if call.task.parse or call.task.embeds or call.task.reads_in_python:
             self.unreadable.add(call.task.name)
+        if call.task.embeds or call.task.reads_in_python:
             return ""
         if not call.task.output.is_text:
             return call.task.output.example()
-        return f"({call.key[:8]}) " + "word " * round(low)
+        return _text(call.key, round(low))
+
+    def _length(self, call: Call) -> int | None:
+        if said := re.search(r"\[\s*(\d+)\s*\]", call.task.returns):
+            return int(said[1])
+        model = call.model
+        if model.name not in self.lengths:
+            self.lengths[model.name] = vector_length(model)
+        return self.lengths[model.name]
 
 
 def plan(source: Source, database: str, overrides: dict[str, str] | None = None) -> Iterator[Planned]:
     """What each statement that calls a task would do; raises as `run` does."""
     with Overlay(source, database, overrides) as over:
-        usual = _usual(over)
+        usual, lengths = _usual(over), _lengths(over)
         seen: set[str] = set()
         for statement in over.statements:
             if isinstance(statement, Sql) and called_tasks(statement, over.session.registry):
-                yield _planned(over, statement, _Counter(usual, seen))
+                yield _planned(over, statement, usual, seen, lengths)
             else:
                 over.prepare(statement)
 
 
-def _planned(over: Overlay, statement: Sql, counter: _Counter) -> Planned:
+def _planned(
+    over: Overlay, statement: Sql, usual: dict[str, Usual], seen: set[str], lengths: dict[str, int | None]
+) -> Planned:
     label = f"{statement.verb} {target(statement) or ''}".strip()
     planned = Planned(statement.number, label)
     query = inner_select(statement)
     if query is None:
         planned.note = "its rows cannot be counted beforehand"
         return planned
-    con, session = over.con, over.session
-    current = Pass(Mode.PLAN, session.run_id, plan=counter.count)
+    counter = _Counter(usual, seen, lengths)
+    current = Pass(Mode.PLAN, over.session.run_id, plan=counter.count)
     aim = target(statement)
     with over.during(statement, current):
         if statement.verb == "CREATE" and aim:
             over.make(aim, query)
-            planned.rows = _one(con, f"SELECT count(*) FROM {aim}")
+            planned.rows = _one(over.con, f"SELECT count(*) FROM {aim}")
         else:
-            planned.rows = sum(batch.num_rows for batch in con.sql(query).to_arrow_reader(2048))
+            planned.rows = sum(batch.num_rows for batch in over.con.sql(query).to_arrow_reader(2048))
     planned.hits = current.tally.hits
     _sum(planned, counter)
     return planned
@@ -151,6 +171,18 @@ def _sum(planned: Planned, counter: _Counter) -> None:
         planned.note = f"{', '.join(sorted(counter.unreadable))}: values unknown, so what reads them is not counted"
 
 
+def _text(key: str, words: int) -> str:
+    """Some text of so many words, unlike those of other calls: what drops duplicates is to keep it."""
+    drawn = hashlib.shake_128(key.encode()).hexdigest(3 * max(words, 1)).translate(_LETTERS)
+    return " ".join(drawn[i : i + 6] for i in range(0, len(drawn), 6))
+
+
+def _vector(key: str, length: int) -> str:
+    """Some vector, always the same for the same call."""
+    drawn = np.frombuffer(hashlib.shake_128(key.encode()).digest(length), np.int8)
+    return base64.b64encode((drawn + 0.5).astype("<f4").tobytes()).decode()
+
+
 def _usual(over: Overlay) -> dict[str, Usual]:
     """What is known of each task's answers from the ledgers at hand."""
     known: dict[str, Usual] = defaultdict(Usual)
@@ -159,6 +191,17 @@ def _usual(over: Overlay) -> dict[str, Usual]:
             WHERE status = 'ok' AND output_tokens > 0 GROUP BY task"""
         for task, mean, longest, seconds in over.con.execute(query).fetchall():
             known[task] = Usual(mean, longest, seconds)
+    return known
+
+
+def _lengths(over: Overlay) -> dict[str, int | None]:
+    """How long the vectors of each model are, by its name, as far as the ledgers at hand hold any."""
+    embedders = [task.name for task in over.session.registry.tasks.values() if task.embeds]
+    known: dict[str, int | None] = {}
+    for table in over.session.ledger.tables:
+        query = f"""SELECT model, any_value(len(distil_vector(response))) FROM {table}
+            WHERE status = 'ok' AND task IN (SELECT unnest(?::VARCHAR[])) GROUP BY model"""
+        known |= {model: length for model, length in over.con.execute(query, [embedders]).fetchall() if length}
     return known
 
 

@@ -32,15 +32,15 @@ class Retried:
 
 def retry(session: Session, where: str | None, on_progress: Callable[[RunState], None] | None = None) -> Retried:
     """Ask the failed calls that match again; raises OptionError where the condition does not bind, else as `run`."""
-    con = session.cursor()
+    con, reader = session.cursor(), session.cursor()
     line = Line(1, f"RETRY {where or ''}".strip(), "distil.calls", "running", "retry", started_at=now())
-    chosen = _chosen(con, where)
+    _choose(reader, where)
     journal = Journal.begin(con, "retry", "", [line])
     done = Retried()
     session.engine.policy = Policy(max_error_ratio=1)  # they have failed before: many may again
     try:
-        for start in range(0, len(chosen), _BATCH):
-            calls = [_call(session, row, journal.state.run_id, line.tally) for row in chosen[start : start + _BATCH]]
+        while rows := reader.fetchmany(_BATCH):  # as the ledger was: what is answered meanwhile is not seen here
+            calls = [_call(session, row, journal.state.run_id, line.tally) for row in rows]
             asked = [call for call in calls if call is not None]
             done.asked += len(asked)
             done.changed += len(calls) - len(asked)
@@ -53,17 +53,20 @@ def retry(session: Session, where: str | None, on_progress: Callable[[RunState],
         line.state = "interrupted" if stopped else "failed"
         _end(journal, con, line, None if stopped else str(cause))
         raise Interrupted("interrupted; what was answered is kept") if stopped else cause from None
+    finally:
+        reader.close()
     line.state = "done"
     _end(journal, con, line, None)
     done.answered = line.tally.done - line.tally.failed
     return done
 
 
-def _chosen(con: duckdb.DuckDBPyConnection, where: str | None) -> list[tuple[str, str, str, int, str]]:
+def _choose(con: duckdb.DuckDBPyConnection, where: str | None) -> None:
+    """Leave the failed calls as the connection's result, to be fetched."""
     condition = f" AND ({where}\n)" if where else ""
     query = "SELECT call_id::VARCHAR, task, model, sample, messages::VARCHAR FROM distil.calls WHERE status = 'error'"
     try:
-        return con.execute(query + condition).fetchall()
+        con.execute(query + condition)
     except duckdb.Error as error:
         reason = str(error).split("\n", 1)[0]
         raise OptionError(

@@ -117,6 +117,26 @@ class Template:
             self._rendered[same] = text
         return text
 
+    def render_all(self, columns: Mapping[str, Sequence[Any]], count: int) -> list[str | TemplateError]:
+        """The texts for `count` rows given as columns by name; for a row that does not fit, the error."""
+        if self._pieces is not None:
+            form = "".join(piece.replace("%", "%%") if name is None else "%s" for piece, name in self._pieces)
+            read = [columns[name] for _, name in self._pieces if name is not None]
+            texts = [[v if v.__class__ is str else as_text(v) for v in column] for column in read]
+            return [form % row for row in zip(*texts, strict=True)] if texts else [form % ()] * count
+        if all(_is_constant(columns[name]) for name in self._names) and count:
+            return [self._render_or_error({name: column[0] for name, column in columns.items()})] * count
+        names = list(columns)
+        return [
+            self._render_or_error(dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)
+        ]
+
+    def _render_or_error(self, values: Mapping[str, Any]) -> str | TemplateError:
+        try:
+            return self.render(values)
+        except TemplateError as error:
+            return error
+
     def _render(self, values: Mapping[str, Any]) -> str:
         assert self._compiled is not None
         try:
@@ -124,6 +144,14 @@ class Template:
         except Exception as error:  # a template is somebody's program: whatever it raises is this row's fault alone
             reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else error
             raise TemplateError(f"the {self.part} template cannot be rendered: {reason}", self.part) from None
+
+
+def _is_constant(column: Sequence[Any]) -> bool:
+    """Whether a column holds one text, or NULL, throughout: most arguments with a default do."""
+    first = column[0] if column else None
+    if first is not None and not isinstance(first, str):
+        return False  # 1 equals true
+    return column.count(first) == len(column)
 
 
 def _assigned(tree: nodes.Template) -> set[str]:

@@ -50,7 +50,7 @@ def _inner(statement: Sql, tokens: Sequence[Token]) -> str | None:
         return statement.text
     if first.is_word("CREATE"):
         made = tokens[_modifiers(tokens) :]
-        at = _find(tokens, "AS") if made and made[0].is_word("TABLE") else None
+        at = find_word(tokens, "AS") if made and made[0].is_word("TABLE") else None
         if at is None or _data_clause(tokens) == "WITH NO DATA":
             return None
         return _slice(statement, tokens[at + 1 : len(tokens) - len(_data_clause(tokens).split())])
@@ -74,18 +74,25 @@ def target(statement: Sql) -> str | None:
         )
         return None if index is None else _name_at(statement, tokens, _after_if_exists(tokens, index + 1))
     if tokens[0].is_word("INSERT", "MERGE"):
-        index = _find(tokens, "INTO")
+        index = find_word(tokens, "INTO")
         return None if index is None else _name_at(statement, tokens, index + 1)
     if tokens[0].is_word("UPDATE"):
         return _name_at(statement, tokens, 1)
     if tokens[0].is_word("DELETE") and len(tokens) > 2:
         return _name_at(statement, tokens, 2)
     if tokens[0].is_word("COPY"):
-        index = _find(tokens, "TO")
+        index = find_word(tokens, "TO")
         if index is None and len(tokens) > 1 and tokens[1].text != "(":
             return _name_at(statement, tokens, 1)  # COPY t FROM 'file'
         return tokens[index + 1].text if index is not None and index + 1 < len(tokens) else None
     return None
+
+
+def is_query(statement: Sql) -> bool:
+    """Whether it is a query and nothing else: what may stand after CREATE TABLE … AS."""
+    tokens = statement.tokens[_skip_with(statement.tokens) :]
+    first = next((token for token in tokens if token.text != "("), None)
+    return first is not None and first.is_word("SELECT", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "WITH")
 
 
 def is_transactional(statement: Sql) -> bool:
@@ -153,8 +160,8 @@ def _modifiers(tokens: Sequence[Token]) -> int:
     return next((i for i, token in enumerate(tokens) if i and not token.is_word(*words)), len(tokens))
 
 
-def _find(tokens: Sequence[Token], word: str) -> int | None:
-    """Index of a word outside any bracket."""
+def find_word(tokens: Sequence[Token], word: str) -> int | None:
+    """Index of an unquoted word outside any bracket."""
     depth = 0
     for index, token in enumerate(tokens):
         if token.kind == "op":
@@ -194,10 +201,10 @@ def _insert_query(tokens: Sequence[Token]) -> Sequence[Token]:
 
 def _update_query(statement: Sql, tokens: Sequence[Token]) -> str | None:
     """SELECT of what an UPDATE is about to compute: its expressions over its table, FROM and WHERE."""
-    at_set = _find(tokens, "SET")
+    at_set = find_word(tokens, "SET")
     if at_set is None:
         return None
-    ends = {word: found for word in ("FROM", "WHERE", "RETURNING") if (found := _find(tokens, word)) is not None}
+    ends = {word: found for word in ("FROM", "WHERE", "RETURNING") if (found := find_word(tokens, word)) is not None}
     assignments = tokens[at_set + 1 : min(ends.values(), default=len(tokens))]
     expressions = []
     for group in split_on_commas(assignments):

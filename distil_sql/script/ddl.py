@@ -1,4 +1,4 @@
-"""Reads the statements that are ours: CREATE MODEL, CREATE … TASK, DROP MODEL, DROP TASK.
+"""Reads the statements that are ours: CREATE MODEL, CREATE … TASK, DROP MODEL, DROP TASK, LOAD TASKS.
 
 `read_ddl(statement)` gives the typed statement, or None where it is DuckDB's to read.
 """
@@ -11,7 +11,7 @@ from typing import NoReturn
 from distil_sql.errors import OptionError
 from distil_sql.prompt.template import TemplateError
 from distil_sql.script.lexer import Source, Token, matching, split_on_commas
-from distil_sql.script.statements import CreateModel, CreateTask, Drop, Sql, Statement
+from distil_sql.script.statements import CreateModel, CreateTask, Drop, LoadTasks, Sql, Statement
 from distil_sql.task import Argument, Task
 
 _CLAUSES = ("RETURNS", "SYSTEM", "PROMPT", "PARSE", "MODEL", "WITH")
@@ -23,6 +23,8 @@ def read_ddl(statement: Sql) -> Statement | None:
     words = [token.text.upper() if token.kind == "word" else "" for token in statement.tokens[:5]] + [""] * 5
     if words[0] == "DROP" and words[1] in ("MODEL", "TASK"):
         return _Reader(statement, 2).drop(words[1].lower())
+    if words[:2] == ["LOAD", "TASKS"] and len(statement.tokens) > 2:  # alone it is DuckDB's, of an extension
+        return _Reader(statement, 2).load_tasks()
     if words[0] == "CREATE":
         at = 3 if words[1:3] == ["OR", "REPLACE"] else 1
         if words[at] == "MODEL":
@@ -48,6 +50,16 @@ class _Reader:
         name = self.name(f"the {what} to drop")
         self.expect_end()
         return Drop(*self.base, what=what, name=name, if_exists=if_exists)
+
+    def load_tasks(self) -> LoadTasks:
+        self.take_words("FROM")
+        token = self.peek()
+        is_path = token is not None and token.kind == "string"
+        path = "LOAD TASKS takes a folder or file in quotes, or the name of an installed package"
+        what = self.string(path).value if is_path else self.name(path)
+        prefix = self.name("a name after AS") if self.take_words("AS") else None
+        self.expect_end()
+        return LoadTasks(*self.base, what=what, is_path=is_path, prefix=prefix)
 
     def create_model(self, *, replace: bool) -> CreateModel:
         if_not_exists = self.take_words("IF", "NOT", "EXISTS")

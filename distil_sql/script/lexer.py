@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from distil_sql.errors import ScriptError
@@ -71,16 +72,34 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A script's text and name; turns offsets into places."""
+    """A script's text and name; turns offsets into places.
+
+    `added` is the span of the text that is not in the file: what was put there for DuckDB, within one line.
+    """
 
     text: str
     file: str = "<script>"
+    added: tuple[int, int] = (0, 0)
 
     def error(self, offset: int, message: str) -> ScriptError:
         """A ScriptError at a character offset (lines and columns count from 1)."""
-        before = self.text[:offset]
-        line = before.count("\n") + 1
-        return ScriptError(message, file=self.file, line=line, column=offset - (before.rfind("\n") + 1) + 1)
+        before = self._before(offset)
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        return ScriptError(message, file=self.file, line=before.count("\n") + 1, column=column)
+
+    def line(self, offset: int) -> int:
+        """The line of a character offset, counted from 1."""
+        return self._before(offset).count("\n") + 1
+
+    def _before(self, offset: int) -> str:
+        """The file's own text up to an offset."""
+        start, end = self.added
+        return self.text[: min(start, offset)] + self.text[end : max(end, offset)]
+
+    @property
+    def folder(self) -> Path | None:
+        """Where relative paths begin: the folder of the file; None for a text that is in none (the working folder)."""
+        return None if self.file.startswith("<") else Path(self.file).resolve().parent
 
 
 def tokenize(source: Source) -> list[Token]:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from distil_sql.script.lexer import Source, Token, tokenize
@@ -39,7 +40,7 @@ class Statement:
 
     @property
     def line(self) -> int:
-        return self.source.text.count("\n", 0, self.offset) + 1
+        return self.source.line(self.offset)
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,19 @@ class Drop(Statement):
     if_exists: bool
 
 
+@dataclass(frozen=True)
+class LoadTasks(Statement):
+    """LOAD TASKS 'folder or file' | package [AS name]; the name goes before those of the tasks.
+
+    `earlier` are the lower-case names of the tasks that the script itself makes before it.
+    """
+
+    what: str
+    is_path: bool
+    prefix: str | None
+    earlier: tuple[str, ...] = ()
+
+
 def split(source: Source) -> list[tuple[Token, ...]]:
     """The tokens of each statement, without semicolons; empty statements are dropped."""
     statements: list[tuple[Token, ...]] = []
@@ -109,7 +123,26 @@ def read_script(source: Source) -> list[Statement]:
     for number, tokens in enumerate(split(source), start=1):
         start, end = tokens[0].start, tokens[-1].end
         plain = Sql(number, source.text[start:end], start, tokens, source)
-        statements.append(read_ddl(plain) or plain)
+        statement = read_ddl(plain) or plain
+        if isinstance(statement, LoadTasks):
+            statement = replace(statement, earlier=tasks_made(statements))
+            _check_names(statement, statements)
+        statements.append(statement)
     if not statements:
         raise source.error(0, "there is no statement in this script")
     return statements
+
+
+def _check_names(statement: LoadTasks, earlier: Iterable[Statement]) -> None:
+    """Raise where two folders would go by one name."""
+    for other in earlier:
+        if isinstance(other, LoadTasks) and statement.is_path and other.is_path and not statement.prefix:
+            one, two = os.path.normpath(other.what), os.path.normpath(statement.what)
+            if one != two and os.path.basename(one).lower() == os.path.basename(two).lower() and not other.prefix:
+                both = f"{other.what!r} and {statement.what!r} would both go by {os.path.basename(two)!r}"
+                raise statement.error(f"{both}: give one a name of its own, LOAD TASKS {statement.what!r} AS name")
+
+
+def tasks_made(statements: Iterable[Statement]) -> tuple[str, ...]:
+    """The lower-case names of the tasks that these statements make."""
+    return tuple(statement.task.name.lower() for statement in statements if isinstance(statement, CreateTask))

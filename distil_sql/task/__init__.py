@@ -18,6 +18,7 @@ from distil_sql.errors import OptionError
 from distil_sql.prompt import Message
 from distil_sql.prompt.template import Template, TemplateError
 from distil_sql.task.output import Output
+from distil_sql.task.schema import RowSchema
 
 __all__ = ["RESERVED", "SAMPLING_OPTIONS", "Argument", "Task", "TemplateError", "chat", "nearest", "sampling_value"]
 
@@ -39,7 +40,7 @@ _ALONE = re.compile(r"\s*\{\{\s*(\w+)\s*\}\}\s*")
 _CHAT = re.compile(r'STRUCT\s*\(\s*"?role"?\s+VARCHAR\s*,\s*"?content"?\s+VARCHAR\s*\)\s*\[\s*\]', re.IGNORECASE)
 _ROLES = ("system", "user", "assistant")
 
-_TASK_OPTIONS = (*SAMPLING_OPTIONS, "reask", "truncated")
+_TASK_OPTIONS = (*SAMPLING_OPTIONS, "reask", "truncated", "schema")
 _VECTOR = re.compile(r"\s*(FLOAT|FLOAT4|REAL|DOUBLE|FLOAT8)\s*\[\s*\d*\s*\]\s*", re.IGNORECASE)
 
 
@@ -98,10 +99,24 @@ class Task:
             raise OptionError(f"option 'reask' takes a number from 0 to 10, not {self.reask!r}")
         if self.options.get("truncated", "keep") not in ("keep", "null"):
             raise OptionError("option 'truncated' is 'keep' or 'null'")
+        if "schema" in self.options:
+            self._check_schema(names)
         if self.embeds:
             self._check_embedder()
         elif not self.parse:
             _ = self.output.shape
+
+    def _check_schema(self, names: Sequence[str]) -> None:
+        if not isinstance(self.options["schema"], str):
+            raise OptionError("option 'schema' takes a template that gives a JSON schema: schema '{{ schema }}'")
+        if self.output.schema is not None:
+            raise OptionError(f"option 'schema' is for RETURNS JSON or a PARSE: here RETURNS {self.returns} says it")
+        try:
+            template = RowSchema(self.options["schema"])
+        except TemplateError as error:
+            raise OptionError(f"option 'schema': {error}") from None
+        for variable in sorted(template.variables - set(names)):
+            raise OptionError(f"option 'schema' uses {variable!r}, which is no argument{nearest(variable, names)}")
 
     def _check_embedder(self) -> None:
         if not _VECTOR.fullmatch(self.returns):
@@ -117,6 +132,11 @@ class Task:
     @cached_property
     def _system(self) -> Template | None:
         return Template(self.system, "system") if self.system else None
+
+    @cached_property
+    def _schema(self) -> RowSchema | None:
+        template = self.options.get("schema")
+        return RowSchema(template) if isinstance(template, str) else None
 
     @cached_property
     def output(self) -> Output:
@@ -146,6 +166,12 @@ class Task:
     def embeds(self) -> bool:
         """Whether its answers are vectors of its prompts."""
         return self.kind == "embedder"
+
+    @property
+    def signature(self) -> str:
+        """Its arguments as they are declared."""
+        defaults = (f" DEFAULT {a.default}" if a.default is not None else "" for a in self.arguments)
+        return ", ".join(f"{a.name} {a.type}{default}" for a, default in zip(self.arguments, defaults, strict=True))
 
     @cached_property
     def required(self) -> tuple[int, ...]:
@@ -178,13 +204,34 @@ class Task:
 
     def messages(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The chat for one row; raises TemplateError where the row does not fit the template."""
-        system = self._system.render(values) if self._system else ""
-        if hint := self.output.hint:
-            system = f"{system.rstrip()}\n{hint}" if system.strip() else hint
+        system = self.system_text(self._system.render(values) if self._system else "")
         if self.chat_argument is not None:
             return chat(values[self.chat_argument], system)
         user: Message = {"role": "user", "content": self._prompt.render(values)}
         return ({"role": "system", "content": system}, user) if system.strip() else (user,)
+
+    @property
+    def schema_by_row(self) -> bool:
+        """Whether each row says what schema its answer is to have."""
+        return "schema" in self.options
+
+    def schema(self, values: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The JSON schema that a row asks for in place of its type's (option `schema`), None where it asks for none.
+
+        Raises TemplateError where what the row gives is no schema.
+        """
+        return self._schema.of(values) if self._schema else None
+
+    @property
+    def templates(self) -> tuple[Template | None, Template] | None:
+        """Its system and prompt templates, where its messages are just those two; see `task.rendering`."""
+        return (self._system, self._prompt) if self.chat_argument is None else None
+
+    def system_text(self, written: str) -> str:
+        """The system message, given what its template wrote: the form of the answer is asked for at its end."""
+        if hint := self.output.hint:
+            return f"{written.rstrip()}\n{hint}" if written.strip() else hint
+        return written
 
     def usable(self, status: str | None, error_kind: str | None) -> bool:
         """Whether a stored response may give a value: re-reading what did not parse costs nothing."""

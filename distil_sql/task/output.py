@@ -11,13 +11,17 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from uuid import UUID
 
 from distil_sql.task.shape import Shape, closed_object, example, json_schema, shape_of, sketch
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_THOUGHTS = re.compile(r"\A\s*(?:<think(?:ing)?>(?:.*?</think(?:ing)?>|.*\Z)|.*?</think(?:ing)?>)", re.DOTALL)
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
+_DECODER = json.JSONDecoder(strict=False)  # models write line breaks inside strings
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # made once: json.dumps makes one a call
 
 
 class Output:
@@ -83,24 +87,28 @@ class Output:
 
 def _canonical(value: Any) -> str:
     """JSON that DuckDB can read: no NaN or Infinity (ValueError), no half of a surrogate pair."""
-    return _SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False, allow_nan=False))
+    written = _encode(value)
+    return written if written.isascii() else _SURROGATE.sub("\ufffd", written)
 
 
 def _candidates(response: str) -> Iterator[Any]:
-    """JSON values a response may hold, likeliest first: all of it, a fenced block, the first object or list inside."""
-    for text in (response, *_FENCE.findall(response)):
+    """JSON values a response may hold, likeliest first: all of it, a fenced block, the first object or list inside.
+
+    A reasoning model's thoughts, of which a server may have taken the beginning, are no part of its answer.
+    """
+    said = _THOUGHTS.sub("", response, count=1) if "<think" in response or "</think" in response else response
+    for text in (response, *([said] if said != response else ()), *_FENCE.findall(said)):
         try:
-            yield json.loads(text, strict=False)  # models write line breaks inside strings
+            yield _DECODER.decode(text)
         except (ValueError, RecursionError):
             continue
-    decoder = json.JSONDecoder(strict=False)
     starts = 0
-    for match in re.finditer(r"[{\[]", response):
+    for match in re.finditer(r"[{\[]", said):
         starts += 1
         if starts > 20:  # a response of brackets must not cost quadratic time
             return
         try:
-            yield decoder.raw_decode(response, match.start())[0]
+            yield _DECODER.raw_decode(said, match.start())[0]
         except (ValueError, RecursionError):
             continue
 
@@ -117,18 +125,21 @@ def _fit(value: Any, shape: Shape, where: str) -> Any:
         case "object":
             if not isinstance(value, dict):
                 raise ValueError(f"{where} should be an object, not {_brief(value)}")
-            by_name = {str(key).lower(): item for key, item in value.items()} | value
+            if value.keys() == shape.fields.keys():
+                by_name = value
+            else:
+                by_name = {str(key).lower(): item for key, item in value.items()} | value
             missing = [key for key in shape.fields if key not in by_name and key.lower() not in by_name]
             if missing:
                 raise ValueError(f"{where} has no {json.dumps(missing[0])}")
             return {
-                key: _fit(by_name[key] if key in by_name else by_name[key.lower()], child, json.dumps(key))
+                key: _fit(by_name[key] if key in by_name else by_name[key.lower()], child, _quoted(key))
                 for key, child in shape.fields.items()
             }
         case "map":
             if not isinstance(value, dict) or shape.item is None:
                 raise ValueError(f"{where} should be an object, not {_brief(value)}")
-            return {key: _fit(item, shape.item, json.dumps(key)) for key, item in value.items()}
+            return {key: _fit(item, shape.item, _quoted(key)) for key, item in value.items()}
         case "array":
             if not isinstance(value, list) or shape.item is None:
                 raise ValueError(f"{where} should be a list, not {_brief(value)}")

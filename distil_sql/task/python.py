@@ -23,7 +23,7 @@ from typing import Any
 
 from distil_sql.errors import OptionError
 from distil_sql.prompt import Message
-from distil_sql.prompt.template import TemplateError
+from distil_sql.prompt.template import Template, TemplateError
 from distil_sql.quoting import text
 from distil_sql.task import Argument, Task, chat, nearest
 from distil_sql.task.output import Output
@@ -73,6 +73,10 @@ class PythonTask(Task):
     @property
     def keeps_truncated(self) -> bool:
         return super().keeps_truncated and (not self.read or "truncated" in self.options)
+
+    @property
+    def templates(self) -> tuple[Template | None, Template] | None:
+        return None  # a function writes the messages
 
     def messages(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
         assert self.write is not None

@@ -56,8 +56,13 @@ class Shape:
 
 @lru_cache(maxsize=1)
 def _types() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
-    """A connection to ask about types alone: the process's default one belongs to its user."""
-    return duckdb.connect(), threading.Lock()
+    """A connection to ask about types alone: the process's default one belongs to its user.
+
+    It has no threads of its own, for which DuckDB would wait in vain at the end of a forked child.
+    """
+    no_threads: dict[str, str | bool | int | float | list[str]]
+    no_threads = {"threads": 1, "async_threads": 0} if duckdb.__version__ >= "2" else {"threads": 1}
+    return duckdb.connect(config=no_threads), threading.Lock()
 
 
 @lru_cache(maxsize=1024)

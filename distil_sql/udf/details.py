@@ -25,6 +25,7 @@ _DETAIL_FIELDS: tuple[tuple[str, str], ...] = (
     ("cached_tokens", "BIGINT"),
     ("cost", "DOUBLE"),
     ("scores", "VARCHAR"),
+    ("reasoning_tokens", "BIGINT"),
 )
 _ARROW = {"BIGINT": pa.int64(), "DOUBLE": pa.float64()}
 DETAIL = pa.struct([(field, _ARROW.get(kind, pa.string())) for field, kind in _DETAIL_FIELDS])
@@ -48,6 +49,7 @@ def shown(task: Task, reader: Reader, found: tuple[Any, ...], values: Mapping[st
         cached,
         cost,
         scores,
+        reasoning,
     ) = found
     return {
         "call_id": call_id,
@@ -64,6 +66,7 @@ def shown(task: Task, reader: Reader, found: tuple[Any, ...], values: Mapping[st
         "cached_tokens": cached,
         "cost": cost,
         "scores": scores,
+        "reasoning_tokens": reasoning,
     }
 
 

@@ -15,7 +15,7 @@ from distil_sql.registry import SUFFIXES
 from distil_sql.task import Argument, Task
 from distil_sql.udf.passes import PASS_VARIABLE
 
-FORM = "3"
+FORM = "4"
 """Changed when the functions below are written another way, so that databases get them anew."""
 
 MARK = "distil-sql task"
@@ -41,6 +41,7 @@ _DETAILS = """list_transform(list_transform({call}, lambda distil_answer: {{
         input_tokens := distil_found.answer.input_tokens,
         output_tokens := distil_found.answer.output_tokens,
         cached_tokens := distil_found.answer.cached_tokens,
+        reasoning_tokens := distil_found.answer.reasoning_tokens,
         cost := distil_found.answer.cost,
         probabilities := CAST(json_extract(distil_found.answer.scores, '$.probabilities') AS MAP(VARCHAR, DOUBLE)),
         logprobs := CAST(json_extract(distil_found.answer.scores, '$.logprobs')

@@ -5,11 +5,22 @@
 --
 -- Each gives NULL, never an error, for a text that does not say what is looked for. `names` are alternatives of a regular
 -- expression (RE2), case apart. Written without variables (list_transform([value], lambda name: …)[1]) where it can be
--- helped: DuckDB binds a lambda's body twice, so that they cost twice as much with every level.
+-- helped: DuckDB binds a lambda's body twice, so that they cost twice as much with every level. What takes an `answer` cleans
+-- it, once, where it uses it often; what takes what is `said` gets it clean. No pattern is made of a row's values: it would
+-- be compiled for every row, which takes milliseconds.
 
--- The answer with Unix line ends, without a reasoning model's thoughts, and without white space around it.
+-- The answer with Unix line ends, without a reasoning model's thoughts (of which a server may have taken the beginning),
+-- and without white space around it.
 CREATE OR REPLACE MACRO distil_text(answer) AS
-    regexp_replace(regexp_replace(answer, '\r\n?', chr(10), 'g'), '(?is)\A\s*(?:<think>.*?(?:</think>\s*|\z))?|\s+\z', '', 'g');
+    regexp_replace(regexp_replace(answer, '\r\n?', chr(10), 'g'),
+        '(?is)\A\s*(?:<think(?:ing)?>(?:.*?</think(?:ing)?>\s*|.*\z)|(?:[^<]|<[^/]|</[^t])*</think(?:ing)?>\s*)?|\s+\z', '', 'g');
+
+-- The same without a fence around all of it, and with the rows of a table ("| Answer 2 | 4/5 | clear |") as sections
+-- ("[2] Rating: 4/5", "Rationale: clear", and "[0]", which ends it).
+CREATE OR REPLACE MACRO distil_body(answer) AS
+    regexp_replace(regexp_replace(distil_text(answer), '(?s)\A```\w*[ \t]*\n(.*?)\n?```\s*\z', '\1'),
+        '(?m)^\|[ \t*_#\[]*(?:\pL+[ \t]*#?)?(\d+)[\])*_.]*[ \t]*\|[ \t]*([^|\n]*?)[ \t]*\|(?:[ \t]*([^|\n]*?)[ \t]*\|)?[^\n]*$',
+        '[\1] Rating: \2' || chr(10) || 'Rationale: \3' || chr(10) || '[0]', 'g');
 
 -- A text without white space around it, or NULL where it is empty.
 CREATE OR REPLACE MACRO distil_filled(said) AS nullif(regexp_replace(said, '\A\s+|\s+\z', '', 'g'), '');
@@ -21,28 +32,57 @@ CREATE OR REPLACE MACRO distil_json(answer) AS
             regexp_extract(answer, '(?s)```\w*\s*(.*?)```', 1),
             regexp_extract(distil_text(answer), '(?s)[\[{].*[\]}]'),
             regexp_extract(distil_text(answer), '(?s)\{.*\}'),
-            regexp_extract(distil_text(answer), '(?s)\[.*\]')
+            regexp_extract(distil_text(answer), '(?s)\[.*\]'),
+            regexp_replace(regexp_extract(distil_text(answer), '(?s)[\[{].*[\]}]'), ',(\s*[\]}])', '\1', 'g')
         ], lambda distil_it: regexp_matches(distil_it, '\A\s*[\[{]') AND json_valid(distil_it))[1];
 
 -- The complete flat objects of a JSON list that may have been cut short: no nesting, in their order.
 CREATE OR REPLACE MACRO distil_objects(answer) AS
     list_filter(regexp_extract_all(answer, '\{[^{}]*\}'), lambda distil_it: json_valid(distil_it));
 
--- A number on a scale. "4.5/5", "4 (good)" and "4 out of 5" are numbers from 1 to 5; "3/10", "9" and "4-5" are not.
+-- The number that an object of a list says it is about: {"answer": 2, …}, {"id": "Answer 2", …}.
+CREATE OR REPLACE MACRO distil_own_number(object) AS
+    TRY_CAST(regexp_extract(coalesce(object ->> '$.answer', object ->> '$.id', object ->> '$.index', object ->> '$.number',
+        object ->> '$.response', object ->> '$.text', object ->> '$.generation', object ->> '$.instruction'), '\A\D{0,12}(\d{1,4})\z', 1) AS INTEGER);
+
+-- The objects of a list in the order of those numbers from 1 (or, where all are there, from 0) to `count`, NULL for one that
+-- is left out; as they are where they have no such numbers.
+CREATE OR REPLACE MACRO distil_in_order(objects, count) AS
+    list_transform([{'all': objects, 'numbers': list_transform(objects, lambda distil_it: distil_own_number(distil_it))}],
+        lambda distil_list: CASE
+            WHEN list_count(distil_list.numbers) = 0 OR list_unique(distil_list.numbers) <> len(distil_list.all) THEN distil_list.all
+            WHEN list_min(distil_list.numbers) = 0 AND list_max(distil_list.numbers) = count - 1 AND len(distil_list.all) = count
+            THEN list_transform(range(count), lambda distil_i: distil_list.all[list_position(distil_list.numbers, distil_i::INTEGER)])
+            WHEN list_min(distil_list.numbers) >= 1 AND list_max(distil_list.numbers) <= count
+            THEN list_transform(range(1, count + 1), lambda distil_i: distil_list.all[list_position(distil_list.numbers, distil_i::INTEGER)])
+            ELSE distil_list.all END)[1];
+
+-- A number in words at the beginning ("four", "Seven out of ten"), or in stars, where there is no digit.
+CREATE OR REPLACE MACRO distil_said_number(said, high) AS
+    CASE WHEN NOT regexp_matches(said, '\d') THEN coalesce(
+        nullif(list_position(['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'], lower(regexp_extract(said,
+            '(?i)\A[^\pL\n]*(one|two|three|four|five|six|seven|eight|nine|ten)(?:\s+out of\s+'
+            || ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'][high] || ')?\s*(?:\z|[\n.,;:()*_\]>"–—]|-\s|\s(?:stars?|points?)\b)', 1))), 0),
+        nullif(length(regexp_replace(regexp_extract(said, '\A[\s*_]*((?:★|⭐\x{FE0F}?)+)', 1), '\x{FE0F}', '', 'g')), 0)) END::DOUBLE;
+
+-- A number on a scale. "4.5/5", "4 (good)" and "4 out of 5" are numbers from 1 to 5; "3/10", "9" and "4-5" are not. So are
+-- "four" and "★★★★☆".
 CREATE OR REPLACE MACRO distil_on_scale(said, low, high) AS
-    list_filter([TRY_CAST(replace(regexp_extract(
-            regexp_replace(regexp_replace(said,
-                '(?i)(?:on )?(?:a |the )?scale (?:of|from) \d+ ?(?:to|-|–) ?\d+|[\[(]\d+ ?(?:to|-|–) ?\d+[\])]', '', 'g'),
-                '(?i)(\d[*_]*)\s*(?:/|out of)[*_\s]*' || high || '(?:\.0)?\b', '\1'),
-            '(?i)\A[^\d-]*(?:-+[^\d-]+)?(-?\d+(?:[.,]\d+)?)[*_"]*(?:\s*\z|\s+(?:[^/\so]|o(?:[^u]|\z))|[^\d\s/*_.,–"-]|[.,–-](?:\D|\z))', 1),
-            ',', '.') AS DOUBLE)],
+    list_filter(list_transform([said], lambda distil_number: coalesce(
+            TRY_CAST(replace(regexp_extract(
+                regexp_replace(regexp_replace(distil_number,
+                    '(?i)(?:on )?(?:a |the )?scale (?:of|from) \d+ ?(?:to|-|–) ?\d+|[\[(]\d+ ?(?:to|-|–) ?\d+[\])]', '', 'g'),
+                    '(?i)(\d[*_]*)\s*(?:/|out of)[*_\s]*' || high || '(?:\.0)?\b', '\1'),
+                '(?i)\A[^\d-]*(?:-+[^\d-]+)?(-?\d+(?:[.,]\d+)?)[*_"]*(?:\s*\z|\s+(?:[^/\so]|o(?:[^u]|\z))|[^\d\s/*_.,–"-]|[.,–-](?:\D|\z))', 1),
+                ',', '.') AS DOUBLE),
+            distil_said_number(distil_number, high))),
         lambda distil_it: distil_it BETWEEN low AND high)[1];
 
 -- The pattern of a label at the start of a line, as people and models write one: "Score:", "**Score:**", "## Score",
--- "- Score (1-5) - ", "2. Score =". Begin a pattern with '(?ims)' before it.
+-- "- Score (1-5) - ", "2. Score =", "⭐ Score：". Begin a pattern with '(?ims)' before it.
 CREATE OR REPLACE MACRO distil_label(names) AS
-    '^[ \t>#*_•+-]*(?:\d+[.)][ \t]*)?["*_`]*(?:' || names
-    || ')["*_`#]*[ \t]*(?:[(\[][^)\]\n]*[)\]])?["*_`]*[ \t]*(?:[:=–—]+|-+[ \t]|$)[*_]*[ \t]*';
+    '^[^\pL\pN\n(\[{<|]*(?:\d+[.)][ \t]*)?["*_`]*(?:' || names
+    || ')["*_`#]*[ \t]*(?:[(\[][^)\]\n]*[)\]])?["*_`]*[ \t]*(?:[:：=–—]+|-+[ \t]|$)[*_]*[ \t]*';
 
 -- The text after the first label of these names, up to a label of the names in `ends`, or to the end.
 CREATE OR REPLACE MACRO distil_after(said, names, ends := '\z\b') AS
@@ -54,84 +94,105 @@ CREATE OR REPLACE MACRO distil_before(said, names) AS
     distil_filled(regexp_extract(said, '(?ims)\A(.*?)' || distil_label(names), 1));
 
 -- The number that follows a label; else one that is said in a sentence ("a rating of 4"), else all there is ("4/5").
-CREATE OR REPLACE MACRO distil_rating(answer, names, low, high) AS
+CREATE OR REPLACE MACRO distil_rating_text(said, names) AS
     coalesce(
-        distil_on_scale(regexp_extract(distil_text(answer), '(?im)' || distil_label(names) || '\s*([^\n]*)', 1), low, high),
-        distil_on_scale(regexp_extract(distil_text(answer),
-            '(?i)\b(?:' || names || ')["*_`]*(?: of| is| would be|:| =)+["*_` \t]*(-?\d[^\n]*)', 1), low, high),
-        distil_on_scale(regexp_extract(distil_text(answer),
-            '\A[\s*_"`(\[]*(-?\d+(?:[.,]\d+)?(?:\s*(?:/|out of)\s*\d+)?)[\s*_"`)\].]*\z', 1), low, high));
+        nullif(regexp_extract(said, '(?im)' || distil_label(names) || '\s*([^\n]*)', 1), ''),
+        nullif(regexp_extract(said, '(?i)\b(?:' || names || ')["*_`]*(?: of| is| would be|:|：| =)+["*_` \t]*(-?\d[^\n]*)', 1), ''),
+        nullif(regexp_extract(said,
+            '\A[\s*_"`(\[]*(-?\d+(?:[.,]\d+)?(?:\s*(?:/|out of)\s*\d+)?)[\s*_"`)\].]*\z', 1), ''));
+
+CREATE OR REPLACE MACRO distil_rating_in(said, names, low, high) AS distil_on_scale(distil_rating_text(said, names), low, high);
+
+CREATE OR REPLACE MACRO distil_rating(answer, names, low, high) AS
+    list_transform([distil_body(answer)], lambda distil_clean: distil_rating_in(distil_clean, names, low, high))[1];
 
 -- The pattern of a section's heading with its number: "#### Answer 2", "**Text 2:**", "[2]"; where `loosely`, "2." too.
 CREATE OR REPLACE MACRO distil_heading(names, loosely) AS
-    '(?im)^[ \t>#*_•+-]*(?:(?:output|rating|rationale|score|feedback|evaluation)s? (?:for|of) )?(?:'
-    || '(?:' || names || ')[ \t]*[#\[(]?[ \t]*(\d+)[\])]?[*_]*(?:[ \t]*[:.)–—]|[ \t]+-|[ \t]*$)'
-    || '|\[(\d+)\][*_]*:?'
-    || CASE WHEN loosely THEN '|(\d+)(?:[.):]|[ \t]+-)[*_]*(?:[ \t]|$)' ELSE '|(\z\b)' END
+    '(?im)^[^\pL\pN\n(\[{<|]*(?:(?:output|rating|rationale|score|feedback|evaluation)s? (?:for|of) )?(?:'
+    || '(?:' || names || ')[ \t]*[#\[(]?[ \t]*(\d+)[\])]?[*_]*(?:[ \t]*[:：.)–—]|[ \t]+-|[^\pL\pN\n]*$)'
+    || '|(?:(?:score|rating)s?[ \t]*)?\[(\d+)\][*_]*[:：]?'
+    || CASE WHEN loosely THEN '|(\d+)(?:[.):：、]|[ \t]+-)[*_]*(?:[ \t]|$)' ELSE '|(\z\b)' END
     || ')[*_]*[ \t]*';
 
 -- An answer in numbered sections as a list of `count` texts; a section that is not there, or empty, is NULL.
-CREATE OR REPLACE MACRO distil_sections(answer, names, count, loosely := false) AS
-    list_transform(list_resize([]::VARCHAR[], CAST(count AS BIGINT), regexp_replace(distil_text(answer),
+CREATE OR REPLACE MACRO distil_sections(said, names, count, loosely := false) AS
+    list_transform(list_resize([]::VARCHAR[], CAST(count AS BIGINT), regexp_replace(said,
             distil_heading(names, loosely), chr(30) || '\1\2\3' || chr(31), 'g')),
-        lambda distil_said, distil_i: distil_filled(split_part(
-            split_part(distil_said, chr(30) || distil_i || chr(31), 2), chr(30), 1)));
+        lambda distil_marked, distil_i: distil_filled(split_part(
+            split_part(distil_marked, chr(30) || distil_i || chr(31), 2), chr(30), 1)));
 
 -- The same, also where nothing is numbered but every section begins with one of the labels: then there must be `count`.
-CREATE OR REPLACE MACRO distil_parted(answer, names, labels, count) AS
+CREATE OR REPLACE MACRO distil_parted(said, names, labels, count) AS
     CASE
-        WHEN regexp_matches(distil_text(answer), distil_heading(names, false)) THEN distil_sections(answer, names, count)
-        WHEN count = 1 THEN [distil_text(answer)]
-        WHEN len(regexp_extract_all(distil_text(answer), '(?im)' || distil_label(labels))) = count
-        THEN string_split(regexp_replace(distil_text(answer),
+        WHEN regexp_matches(said, distil_heading(names, false)) THEN distil_sections(said, names, count)
+        WHEN count = 1 THEN [said]
+        WHEN len(regexp_extract_all(said, '(?im)' || distil_label(labels))) = count
+        THEN string_split(regexp_replace(said,
             '(?im)(' || distil_label(labels) || ')', chr(30) || '\1', 'g'), chr(30))[2:]
     END;
 
+-- What objects say: a list cut short is its beginning, one that is closed has left some out, and nobody knows which.
+CREATE OR REPLACE MACRO distil_rated_objects(objects, count, closed) AS
+    CASE WHEN len(objects) = count OR (len(objects) < count AND NOT closed)
+        THEN list_transform(list_resize(objects, CAST(count AS BIGINT)), lambda distil_it: {
+            'rating': coalesce(distil_it ->> '$.rating', distil_it ->> '$.Rating', distil_it ->> '$.score'),
+            'rationale': coalesce(distil_it ->> '$.rationale', distil_it ->> '$.Rationale', distil_it ->> '$.reason',
+                distil_it ->> '$.explanation')}) END;
+
+-- What sections say: the text with the number, and the reason.
+CREATE OR REPLACE MACRO distil_rated_parts(parts) AS
+    list_transform(parts, lambda distil_part: {
+        'rating': distil_rating_text(distil_part, 'ratings?|scores?'),
+        'rationale': coalesce(
+            distil_filled(regexp_replace(  -- without the beginning of a heading at which the answer was cut
+                distil_after(distil_part, 'rationale|reason(?:ing)?|explanation|justification', ends := 'ratings?|scores?'),
+                '\n\s*(?:(?:#+|\*\*)[ \t]*\w*[ \t]*\d*|(?:-{3,}|\*{3,}|_{3,})\s*\n.*)\z', '', 's')),
+            distil_filled(regexp_extract(distil_part,
+                '(?ims)' || distil_label('ratings?|scores?') || '[^\n]*\n\s*(\S+[ \t].*)', 1)))});
+
 -- One rating and its rationale for each of `count` texts, in the order in which the model was shown them.
 CREATE OR REPLACE MACRO distil_ratings(answer, names, count, low, high) AS
-    list_transform(CASE
-        WHEN regexp_matches(distil_text(answer), '\A(?:[^\n{]*\n)*?\s*[\[{]\s*["{\[]')
-        THEN list_transform(list_resize([]::VARCHAR[][], CAST(count AS BIGINT), distil_objects(answer)),
-            lambda distil_all, distil_i: CASE
-                WHEN len(distil_all) = count  -- a list cut short is its beginning; one that is closed has left some out
-                    OR (len(distil_all) < count AND NOT regexp_matches(answer, '\]\s*\}?\s*(?:```)?\s*\z'))
-                THEN {'rating': distil_on_scale(coalesce(distil_all[distil_i] ->> '$.rating',
-                        distil_all[distil_i] ->> '$.Rating', distil_all[distil_i] ->> '$.score'), low, high),
-                    'rationale': distil_filled(coalesce(distil_all[distil_i] ->> '$.rationale',
-                        distil_all[distil_i] ->> '$.Rationale', distil_all[distil_i] ->> '$.reason',
-                        distil_all[distil_i] ->> '$.explanation'))} END)
-        ELSE list_transform(distil_parted(answer, names, 'ratings?|scores?', count), lambda distil_part: {
-            'rating': distil_rating(distil_part, 'ratings?|scores?', low, high),
-            'rationale': coalesce(
-                distil_filled(regexp_replace(  -- without the beginning of a heading at which the answer was cut
-                    distil_after(distil_part, 'rationale|reason(?:ing)?|explanation|justification', ends := 'ratings?|scores?'),
-                    '\n\s*(?:#+|\*\*)[ \t]*\w*[ \t]*\d*\z', '')),
-                distil_filled(regexp_extract(distil_part,
-                    '(?ims)' || distil_label('ratings?|scores?') || '[^\n]*\n\s*(\S+[ \t].*)', 1)))})
-        END, lambda distil_it: CASE WHEN distil_it.rating IS NOT NULL THEN distil_it END);
+    list_transform([distil_body(answer)], lambda distil_clean: list_transform(CASE
+            WHEN regexp_matches(distil_clean, '\A(?:[^\n{]*\n)*?\s*[\[{]\s*["{\[]')
+            THEN distil_rated_objects(distil_in_order(distil_objects(distil_clean), count), count,
+                regexp_matches(distil_clean, '\]\s*\}?\s*(?:```)?\s*\z'))
+            ELSE distil_rated_parts(distil_parted(distil_clean, names, 'ratings?|scores?', count)) END,
+        lambda distil_it: list_filter(
+            [{'rating': distil_on_scale(distil_it.rating, low, high), 'rationale': distil_filled(distil_it.rationale)}],
+            lambda distil_rated: distil_rated.rating IS NOT NULL)[1]))[1];
 
--- One score for each of `count` texts: "[1] Score: 3", "2. 4/5", a JSON list, one number a line, or one line of numbers.
-CREATE OR REPLACE MACRO distil_scores(answer, names, count, low, high) AS
+-- The texts that hold the scores.
+CREATE OR REPLACE MACRO distil_score_texts(said, names, count) AS
     CASE
-        WHEN distil_json(answer) IS NOT NULL AND NOT regexp_matches(distil_text(answer), '\A\[\d+\] ')
-        THEN list_transform(list_filter([
-                CAST(json_extract(distil_json(answer), '$[*]') AS JSON[]),
-                CAST(json_extract(distil_json(answer), '$.*[*]') AS JSON[])
+        WHEN regexp_matches(said, '[\[{]') AND NOT regexp_matches(said, '(?m)^\W*(?:(?i:score|rating) )?\[\d+\]') AND distil_json(said) IS NOT NULL
+        THEN list_transform([CAST(distil_json(said) AS JSON)], lambda distil_found: list_transform(list_filter([
+                distil_in_order(CAST(json_extract(distil_found, '$[*]') AS JSON[]), count),
+                distil_in_order(CAST(json_extract(distil_found, '$.*[*]') AS JSON[]), count)
             ], lambda distil_list: len(distil_list) = count)[1],
-            lambda distil_it: distil_on_scale(coalesce(distil_it ->> '$.score', distil_it ->> '$.rating', distil_it ->> '$'), low, high))
-        WHEN regexp_matches(distil_text(answer), distil_heading(names, true))
-        THEN list_transform(distil_sections(answer, names, count, loosely := true), lambda distil_part: coalesce(
-            distil_rating(distil_part, 'score|rating|complexity|quality', low, high),
-            distil_on_scale(regexp_extract(distil_part, '\A[^\n\d]{0,20}-?\d[^\n]*'), low, high)))
-        ELSE list_transform(list_filter([
-                regexp_extract_all(distil_text(answer),
+            lambda distil_it: coalesce(distil_it ->> '$.score', distil_it ->> '$.rating', distil_it ->> '$')))[1]
+        WHEN regexp_matches(said, distil_heading(names, true))
+        THEN list_transform(distil_sections(said, names, count, loosely := true), lambda distil_part: coalesce(
+            distil_rating_text(distil_part, 'score|rating|complexity|quality'),
+            nullif(regexp_extract(distil_part, '\A[^\n\d]{0,20}-?\d[^\n]*'), '')))
+        ELSE list_filter([
+                regexp_extract_all(said,
                     '(?im)^[ \t>#*_•+-]*(?:score|rating)?[*_]*[ \t:=]*[*_]*[ \t]*(\d+(?:\.\d+)?(?:[ \t]*/[ \t]*\d+)?)[*_ \t]*(?:$|\()', 1),
-                regexp_split_to_array(regexp_extract(distil_text(answer),
+                regexp_split_to_array(regexp_extract(said,
                     '(?im)^[ \t>#*_•+-]*(?:(?:scores?|ratings?)[*_]*[ \t]*[:=])?[*_ \t]*((?:\d+(?:\.\d+)?(?:/\d+)?(?:[ \t]*[,;|][ \t]*|[ \t]+))*\d+(?:\.\d+)?(?:/\d+)?)[*_ \t.]*$', 1),
                     '[ \t]*[,;|][ \t]*|[ \t]+')
-            ], lambda distil_list: len(distil_list) = count)[1],
-            lambda distil_it: distil_on_scale(distil_it, low, high))
+            ], lambda distil_list: len(distil_list) = count)[1]
     END;
+
+-- One score for each of `count` texts: "[1] Score: 3", "2. 4/5", JSON, one number a line, or one line of numbers.
+CREATE OR REPLACE MACRO distil_scores(answer, names, count, low, high) AS
+    list_transform([distil_body(answer)], lambda distil_clean: list_transform([CASE  -- objects by name and one line, as lines
+            WHEN regexp_matches(distil_clean, '(?i)\A[^\[]*\{[^\[]*"(?:(?:' || names || ')[ _]*)?#?\d+"\s*:')
+            THEN regexp_replace(distil_clean,
+                '(?i)"(?:(?:' || names || ')[ _]*)?#?(\d+)"\s*:\s*(?:\{\s*"(?:score|rating)"\s*:)?\s*"?', chr(10) || '[\1] Score: ', 'g')
+            ELSE regexp_replace(distil_clean, '(?i)(\S)[ \t]*[|;,][ \t]*((?:' || names || ')?[ \t]*\[?\d+\]?:?[ \t]*Score)',
+                '\1' || chr(10) || '\2', 'g') END],
+        lambda distil_lines: list_transform(distil_score_texts(distil_lines, names, count),
+            lambda distil_it: distil_on_scale(distil_it, low, high)))[1])[1];
 
 -- A text without the quotes, backticks or bold marks that stand around all of it.
 CREATE OR REPLACE MACRO distil_bare(said) AS
@@ -140,29 +201,41 @@ CREATE OR REPLACE MACRO distil_bare(said) AS
         '(?s)\A\s*(?:"([^"]*)"|“([^”]*)”)\s*\z', '\1\2'),
         '(?s)\A\s*`([^`\n]*)`\s*\z', '\1'));
 
--- A list that a model wrote: numbered, bulleted, a JSON list of texts (also cut short), or one item a line.
+-- A list that a model wrote: numbered ("1.", "(1)", "1、", "II.", "a)"), bulleted, a table, JSON (also cut short), or one item
+-- a line.
 CREATE OR REPLACE MACRO distil_items(answer) AS
-    list_filter(list_transform(CASE
-            WHEN regexp_matches(distil_text(answer), '(?m)^\s*(?:\{\s*"[^"]*"\s*:\s*)?\[\s*"')
+    list_transform([distil_body(answer)], lambda distil_clean: list_filter(list_transform(CASE
+            WHEN regexp_matches(distil_clean, '(?m)^\s*(?:\{\s*"[^"]*"\s*:\s*)?\[\s*"')
             THEN list_transform(
-                regexp_extract_all(regexp_extract(distil_text(answer), '(?s)\[\s*".*'), '[\[,]\s*("(?:[^"\\]|\\.)*")', 1),
+                regexp_extract_all(regexp_extract(distil_clean, '(?s)\[\s*".*'), '[\[,]\s*("(?:[^"\\]|\\.)*")', 1),
                 lambda distil_it: TRY_CAST(distil_it AS JSON) ->> '$')
-            WHEN regexp_matches(distil_text(answer), '(?im)^[ \t>#*_]*(?:[a-z]+ )?\d+[.):]')
-            THEN regexp_split_to_array(distil_text(answer), '(?im)^[ \t>#*_]*(?:[a-z]+ )?\d+[.):][*_]*')[2:]
-            WHEN regexp_matches(distil_text(answer), '(?m)^[ \t]*[-*•+][ \t]')
-            THEN regexp_split_to_array(distil_text(answer), '(?m)^[ \t]*[-*•+][ \t]')[2:]
-            ELSE list_filter(string_split(distil_text(answer), chr(10)), lambda distil_it: NOT ends_with(trim(distil_it), ':'))
+            WHEN regexp_matches(distil_clean, '(?m)^\s*\[\s*\{\s*"')
+            THEN list_transform(distil_objects(distil_clean), lambda distil_it: json_extract_string(distil_it, '$.*')[-1])
+            WHEN regexp_matches(distil_clean, '(?m)^\[\d+\] Rating: ')
+            THEN regexp_extract_all(distil_clean, '(?m)^\[\d+\] Rating: ([^\n]*)', 1)
+            WHEN regexp_matches(distil_clean, '(?im)^[ \t>#*_(]*(?:[a-z]+ )?\d+(?:[.):、]|\x{FE0F}?\x{20E3})')
+            THEN regexp_split_to_array(distil_clean, '(?im)^[ \t>#*_(]*(?:[a-z]+ )?\d+(?:[.):、]+|\x{FE0F}?\x{20E3})[*_]*')[2:]
+            WHEN regexp_matches(distil_clean, '(?ms)^[ \t*]*(?:I|\(?[aA])[.)][ \t].*^[ \t*]*(?:II|\(?[bB])[.)][ \t]')
+            THEN regexp_split_to_array(distil_clean, '(?m)^[ \t*]*(?:[IVX]+|\(?[a-zA-Z])[.)][ \t][*_]*')[2:]
+            WHEN regexp_matches(distil_clean, '(?m)^[ \t]*[-–—*•+▪◦●‣]+[ \t]')
+            THEN regexp_split_to_array(distil_clean, '(?m)^[ \t]*[-–—*•+▪◦●‣]+[ \t]')[2:]
+            ELSE list_filter(string_split(distil_clean, chr(10)), lambda distil_it: NOT ends_with(trim(distil_it), ':'))
             END,
-        lambda distil_it: distil_bare(regexp_extract(distil_it, '(?s)\A\s*(.*?)\s*(?:\n\s*\n|\z)', 1))),
-        lambda distil_it: distil_it IS NOT NULL);
+        lambda distil_it: distil_bare(regexp_replace(regexp_extract(distil_it, '(?s)\A\s*(.*?)\s*(?:\n\s*\n|\z)', 1),
+            '\A([^*]*)\*\*\z', '\1'))),
+        lambda distil_it: distil_it IS NOT NULL))[1];
 
--- One text that a model was asked to write, without the label, the opening courtesy, the fence or the quotes around it.
+-- One text that a model was asked to write, without the label, the opening courtesy, the fence, the tags or the quotes around
+-- it, and without a remark about the writing at its end.
 CREATE OR REPLACE MACRO distil_written(answer, names) AS
-    distil_bare(regexp_replace(coalesce(
+    distil_bare(regexp_replace(regexp_replace(regexp_replace(coalesce(
             distil_after(distil_text(answer), names),
             distil_filled(regexp_extract(distil_text(answer),
-                '(?is)\A(?:sure|certainly|of course|okay|ok|absolutely|great|here)\b[^\n]*:[*_ \t]*\n(.*)', 1)),
+                '(?is)\A(?:sure|certainly|of course|okay|ok|absolutely|great|here|the (?:user|person) (?:asked|might have asked|said))\b[^\n]*:[*_ \t]*\n(.*)', 1)),
             distil_filled(regexp_replace(distil_text(answer), '(?im)\A' || distil_label(names) || '\z', ''))),
+        '(?is)\n\s*(?:\n|-{3,}\s*\n|\*{3,}\s*\n)\s*[*_(\[]*(?:(?:note|explanation)s?\b[^\n]*\b(?:I|added|instruction|prompt|original|text|version|rewritten)\b'
+        || '|(?:this (?:adds|makes|keeps|requires|version|instruction|prompt|rewrit\w+)|i(?: have|''ve)? (?:added|made|changed|kept|replaced)|let me know)\b)[^\n]*\z', ''),
+        '(?is)\A\s*<(?:(?:new|rewritten|improved|revised|better)[_ -])?(?:instruction|prompt|answer|response|output|request)>\s*(.*?)\s*</[\w -]+>\s*\z', '\1'),
         '(?s)\A```\w*[ \t]*\n(.*?)\n?```\s*\z', '\1'));
 
 -- The seeded order in which a list is shown where `shuffle` is true: the first shown is the list's distil_shown(…)[1]-th.
@@ -179,169 +252,3 @@ CREATE OR REPLACE MACRO distil_placed(labels, items, shuffle, seed) AS
             WHEN shuffle THEN distil_found[list_position(distil_shown(items, seed), distil_i)]
             ELSE distil_found[distil_i] END)),
         lambda distil_all: list_count(distil_all) > 0)[1];
-
--- What evolution gave: NULL where it is the old instruction, or speaks of the rewriting itself, or declines.
-CREATE OR REPLACE MACRO distil_evolved(answer, instruction) AS
-    list_filter([distil_written(answer, '(?:the )?(?:new|rewritten|created|evolved) (?:instruction|prompt)')],
-        lambda distil_new: distil_new IS NOT NULL
-            AND lower(regexp_replace(distil_new, '[\s[:punct:]]+', '', 'g')) <> lower(regexp_replace(instruction, '[\s[:punct:]]+', '', 'g'))
-            AND NOT regexp_matches(distil_new,
-                '(?i)\b(?:old|given|rewritten|new|created) (?:instruction|prompt)s?\b|\A(?:i.?m sorry|sorry|i can(?:no|.)t)'))[1];
-
--- [[[User]]] … [[[Assistant]]] …, or "User:" and "Assistant:".
-CREATE OR REPLACE MACRO distil_exchange(answer) AS
-    list_filter([{
-        'instruction': coalesce(
-            distil_filled(regexp_extract(distil_text(answer), '(?is)\[\[\[ ?user ?\]\]\](.*?)\[\[\[ ?assistant ?\]\]\]', 1)),
-            distil_after(distil_text(answer), 'user|question', ends := 'assistant|answer')),
-        'response': coalesce(
-            distil_filled(regexp_extract(distil_text(answer), '(?is)\[\[\[ ?assistant ?\]\]\](.*?)(?:\[\[\[|\z)', 1)),
-            distil_after(distil_text(answer), 'assistant|answer', ends := 'user|question'))}],
-        lambda distil_it: distil_it.instruction IS NOT NULL AND distil_it.response IS NOT NULL)[1];
-
--- "Reasoning: … Corrected answer: …"; the answer is needed, the reasoning is not.
-CREATE OR REPLACE MACRO distil_correction(answer) AS
-    list_filter([{
-        'rationale': coalesce(
-            distil_after(distil_text(answer), '(?:teacher(?:''s)? )?reasoning|rationale',
-                ends := '(?:corrected|revised|improved) (?:student )?(?:answer|solution|response)'),
-            distil_before(distil_text(answer), '(?:corrected|revised|improved) (?:student )?(?:answer|solution|response)')),
-        'revision': distil_bare(
-            distil_after(distil_text(answer), '(?:corrected|revised|improved) (?:student )?(?:answer|solution|response)'))}],
-        lambda distil_it: distil_it.revision IS NOT NULL)[1];
-
--- Two texts after "Positive:" and "Negative:", or in JSON; both are needed.
-CREATE OR REPLACE MACRO distil_pair(answer) AS
-    list_filter([{
-        'positive': coalesce(distil_json(answer) ->> '$.positive',
-            distil_bare(distil_after(distil_text(answer), 'positive', ends := 'negative'))),
-        'negative': coalesce(distil_json(answer) ->> '$.negative',
-            distil_bare(distil_after(distil_text(answer), 'negative', ends := 'positive')))}],
-        lambda distil_it: distil_it.positive IS NOT NULL AND distil_it.negative IS NOT NULL)[1];
-
--- A score with its reason, which may stand before it, after it, or behind a label; or both in JSON.
-CREATE OR REPLACE MACRO distil_scored(answer, low, high) AS
-    list_filter([{
-        'score': coalesce(
-            distil_on_scale(coalesce(distil_json(answer) ->> '$.score', distil_json(answer) ->> '$.rating'), low, high),
-            distil_rating(answer, '(?:overall |final )?(?:score|rating)', low, high)),
-        'reason': coalesce(
-            distil_filled(coalesce(distil_json(answer) ->> '$.reason', distil_json(answer) ->> '$.critique')),
-            distil_after(distil_text(answer), 'reason(?:ing)?|rationale|feedback|critique|explanation',
-                ends := '(?:overall |final )?(?:score|rating)'),
-            distil_before(distil_text(answer), '(?:overall |final )?(?:score|rating)'),
-            distil_filled(regexp_extract(distil_text(answer),
-                '(?ims)' || distil_label('(?:overall |final )?(?:score|rating)') || '[^\n]*\n(.*)', 1)))}],
-        lambda distil_it: distil_it.score IS NOT NULL)[1];
-
--- A final answer as it is compared: without the words, marks and boxes that stand around it.
-CREATE OR REPLACE MACRO distil_final(said) AS
-    distil_filled(regexp_replace(regexp_replace(regexp_replace(said,
-        '\\boxed\{([^{}]*)\}', '\1'), '\\[()\[\]]|[$*`]', '', 'g'), '\.\s*$', ''));
-
--- "Step 1: … Step 2: … The answer is: …" as its steps and its answer.
-CREATE OR REPLACE MACRO distil_solution(answer) AS
-    list_filter([{
-        'steps': list_filter(list_transform(
-            regexp_split_to_array(
-                regexp_extract(distil_text(answer), '(?ims)\A(.*?)(?:^[ \t>#*_•-]*(?:so |thus |therefore,? |hence )?the (?:final )?answer is\b|^#### ?|^[ \t*_]*(?:final )?answer[*_]*:|\z)', 1),
-                '(?im)^[ \t>#*_•-]*(?:step[ \t]*\d+[*_]*[ \t]*(?:[:.)-]|$)|\d+[.)][ \t])[*_]*')[2:],
-            lambda distil_step: distil_filled(distil_step)), lambda distil_step: distil_step IS NOT NULL),
-        'answer': distil_final(coalesce(
-            nullif(regexp_extract(distil_text(answer), '(?is).*\bthe (?:final )?answer is[:\s*]*([^\n]+)', 1), ''),
-            nullif(regexp_extract(distil_text(answer), '(?is).*(?:\A|\n)####[ \t]*([^\n]+)', 1), ''),
-            nullif(regexp_extract(distil_text(answer), '(?is).*(?:\A|\n)[ \t*_]*(?:final )?answer[*_]*:[*_ \t]*([^\n]+)', 1), ''),
-            nullif(regexp_extract(distil_text(answer), '(?s).*(\\boxed\{[^{}]*\})', 1), '')))}],
-        lambda distil_it: len(distil_it.steps) > 0 OR distil_it.answer IS NOT NULL)[1];
-
--- One mark, as a sign or a word.
-CREATE OR REPLACE MACRO distil_mark(said) AS
-    CASE WHEN regexp_matches(said, '(?i)\A[^\w+-]*(?:\+|(?:correct|right|good|yes|valid|true)\b)|✓|✅') THEN '+'
-        WHEN regexp_matches(said, '(?i)\A[^\w+-]*(?:-|(?:incorrect|not correct|wrong|bad|no|invalid|false)\b)|✗|❌') THEN '-' END;
-
--- '+' or '-' for each of `count` steps; NULL where the signs cannot be told apart.
-CREATE OR REPLACE MACRO distil_marks(answer, count) AS
-    CASE WHEN regexp_matches(distil_text(answer), distil_heading('step', true))
-        THEN list_transform(distil_sections(answer, 'step', count, loosely := true), lambda distil_part: distil_mark(distil_part))
-        WHEN len(regexp_extract_all(answer, '[+-]')) = count AND NOT regexp_matches(answer, '[a-zA-Z0-9]')
-        THEN regexp_extract_all(answer, '[+-]') END;
-
--- The pattern of a line that begins with a text, taken literally, and a colon or dash.
-CREATE OR REPLACE MACRO distil_literal(said) AS distil_label(regexp_replace(said, '([^\pL\pN\s])', '\\\1', 'g')) || '[ \t]*';
-
--- For each of `count` answers its score from 1 to 10 and, for every area, "<area>: <1 to 4> - <reason>".
-CREATE OR REPLACE MACRO distil_judged(answer, count, areas) AS
-    list_transform(
-        list_transform(distil_parted(answer, 'answer|text|response|output|generation', '(?:final |overall )?scores?', count),
-            lambda distil_part: {
-                'score': distil_on_scale(regexp_extract(distil_part,
-                    '(?im)' || distil_label('(?:final |overall )?scores?') || '\s*([^\n]*)', 1), 1, 10),
-                'areas': list_transform(areas, lambda distil_area: {
-                    'area': distil_area,
-                    'rating': distil_on_scale(regexp_extract(distil_part, '(?im)' || distil_literal(distil_area) || '([^\n]*)', 1), 1, 4),
-                    'rationale': distil_filled(regexp_extract(distil_part, '(?im)' || distil_literal(distil_area)
-                        || '[^\d\n]*\d(?:\.\d+)?(?:\s*(?:/|out of)\s*\d+)?[*_]*(?:[ \t]*\([^)\n]*\))?[ \t*_:.,;–—-]*([^\n]*)', 1))})}),
-        lambda distil_it: CASE WHEN distil_it.score IS NOT NULL THEN distil_it END);
-
--- One line of `count` scores from 1 to 10, and what is said after it.
-CREATE OR REPLACE MACRO distil_judgelm(answer, count) AS {
-    'ratings': distil_scores(answer, 'answer|assistant|response', count, 1, 10),
-    'rationale': distil_filled(regexp_extract(distil_text(answer),
-        '(?is)\A(?:[^\n]*\n)*?(?:[ \t>#*_]*(?:scores?[*_]*:)?[*_ \t]*(?:(?:answer|assistant|response)[ \t]*\d+[*_]*:[*_ \t]*)?\d[\d.,;/| \t*_]*\n)+(.*)', 1))};
-
--- The text before [RESULT], without its label.
-CREATE OR REPLACE MACRO distil_feedback(answer) AS
-    coalesce(
-        distil_filled(regexp_extract(distil_text(answer), '(?ims)' || distil_label('feedback')
-            || '(.*?)(?:\[result\]|^[ \t*_#]*(?:result|score|winner)[*_]*:|\z)', 1)),
-        distil_filled(regexp_extract(distil_text(answer), '(?ims)\A(.*?)(?:\[result\]|^[ \t*_#]*(?:result|score|winner)[*_]*:|\z)', 1)));
-
--- "Feedback: … [RESULT] 4"; the last result counts.
-CREATE OR REPLACE MACRO distil_prometheus(answer) AS
-    list_filter([{
-        'score': coalesce(
-            distil_on_scale(nullif(regexp_extract(distil_text(answer), '(?is).*\[result\]([^\n]*(?:\n[^\n]*)?)', 1), ''), 1, 5),
-            distil_rating(answer, 'result|(?:overall |final )?score', 1, 5)),
-        'feedback': distil_feedback(answer)}],
-        lambda distil_it: distil_it.score IS NOT NULL)[1];
-
--- A verdict ('A', 'B', 'C' or 'TIE' for neither) named as the arguments are: B shown first is turned back.
-CREATE OR REPLACE MACRO distil_winner(said, answers, swap, shuffle, seed) AS
-    CASE said WHEN 'C' THEN 'tie' WHEN 'TIE' THEN 'tie' ELSE nullif(
-        CASE WHEN (shuffle AND distil_shown(answers, seed)[1] = 2) <> swap THEN translate(said, 'AB', 'BA') ELSE said END, '') END;
-
--- [[A]], [[B]] or [[C]], the last of them; else "winner: A", "A is better", "tie".
-CREATE OR REPLACE MACRO distil_verdict(answer) AS
-    upper(coalesce(
-        nullif(regexp_extract(distil_text(answer), '(?is).*\[\[\s*(?:answer |response |assistant )?(a|b|c|tie)\s*\]\]', 1), ''),
-        nullif(regexp_extract(distil_text(answer),
-            '(?is).*\b(?:verdict|winner|result|choice|better answer|preferred)\b(?: is|:|=)*[\s*_"(\[]*(?:answer |response |assistant )?(a|b|c|tie)\b', 1), ''),
-        nullif(regexp_extract(distil_text(answer), '(?is)\A[\s*_"(\[]*(?:answer |response |assistant )?(a|b|c|tie)[\s*_")\].]*\z', 1), '')));
-
--- The same after [RESULT].
-CREATE OR REPLACE MACRO distil_result(answer) AS
-    upper(nullif(regexp_extract(distil_text(answer),
-        '(?is).*(?:\[result\]|\bresult:|\bwinner:)[\s*_:(\["]*(?:answer |response )?([ab])\b', 1), ''));
-
--- Whether a text names a label, as a word of its own and not as part of another label.
-CREATE OR REPLACE MACRO distil_names(said, label, labels) AS
-    regexp_matches(
-        list_reduce(list_filter(labels, lambda distil_other:
-                len(distil_other) > len(label) AND contains(lower(distil_other), lower(label))),
-            lambda distil_left, distil_other: replace(distil_left, lower(distil_other), ' '), lower(said)),
-        '(?:^|[^\pL\pN])' || regexp_replace(lower(label), '([^\pL\pN\s])', '\\\1', 'g') || '(?:$|[^\pL\pN])');
-
--- The labels that an answer chooses, spelled and ordered as in `labels`; [] where it says "none", NULL where it chooses none
--- of them. What follows "Label:" is read, else the JSON, else the first line, else the whole.
-CREATE OR REPLACE MACRO distil_labels(answer, labels) AS
-    list_filter(list_filter(list_transform([
-                regexp_extract(distil_text(answer),
-                    '(?ims)' || distil_label('labels?|class(?:es)?|categor(?:y|ies)|answer') || '\s*(.*?)(?:\n\s*\n|\z)', 1),
-                CAST(json_extract(distil_json(answer), '$.labels') AS VARCHAR),
-                CAST(json_extract(distil_json(answer), '$.label') AS VARCHAR),
-                CASE WHEN starts_with(distil_json(answer), '[') THEN distil_json(answer) END,
-                regexp_extract(distil_text(answer), '\A[^\n]*'),
-                distil_text(answer)],
-            lambda distil_said: CASE WHEN regexp_matches(distil_said, '(?i)\A[^\pL]*(?:none|no label)\b|\A\s*\[\s*\]\s*\z') THEN ['']
-                ELSE list_filter(labels, lambda distil_name: distil_names(distil_said, distil_name, labels)) END),
-        lambda distil_found: len(distil_found) > 0)[1], lambda distil_name: distil_name <> '');

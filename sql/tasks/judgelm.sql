@@ -25,8 +25,8 @@ CREATE LABELLER TASK judgelm(instruction VARCHAR, generations VARCHAR[], shuffle
 Score how helpful, relevant, accurate and detailed each of the {{ generations | length }} answers is, from 1 to 10. Write the
 {{ generations | length }} scores on the first line, in the order of the answers, with spaces between and nothing else. Then explain
 them in a few sentences. Neither order nor length should count.$$
-  PARSE $$list_filter([{
-      'ratings': distil_placed(distil_judgelm(response, len(generations)).ratings, generations, shuffle, seed),
-      'rationale': distil_judgelm(response, len(generations)).rationale}],
+  PARSE $$list_filter(list_transform([distil_judgelm(response, len(generations))], lambda said: {
+      'ratings': distil_placed(said.ratings, generations, shuffle, seed),
+      'rationale': said.rationale}),
     lambda found: found.ratings IS NOT NULL)[1]$$
   WITH (max_tokens 768, temperature 0);

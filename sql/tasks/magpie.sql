@@ -15,5 +15,5 @@ CREATE GENERATOR TASK magpie(messages STRUCT(role VARCHAR, content VARCHAR)[] DE
   SYSTEM $${{ system }}$$
   PROMPT $${{ messages }}$$
   PARSE $$distil_filled(regexp_extract(distil_text(response),
-    '(?s)\A(?:<\|im_start\|>|<\|start_header_id\|>)?(?:user(?:<\|end_header_id\|>)?\s*\n)?(.*?)(?:<\|(?:im_end|im_start|eot_id|end|endoftext|start_header_id)\|>|</s>|<end_of_turn>|\n\s*(?:<\|)?assistant(?:\|>)?:?\s*\n|\z)', 1))$$
+    '(?s)\A(?:<\|im_start\|>|<\|start_header_id\|>)?(?:user(?:<\|end_header_id\|>)?\s*\n)?(.*?)(?:<\|(?:im_end|im_start|eot_id|end|endoftext|start_header_id|assistant|user|system)\|>|</s>|<end_of_turn>|\s*\[/INST\]|\n\s*(?:<\|)?assistant(?:\|>)?:?\s*\n|\z)', 1))$$
   WITH (max_tokens 512, reask 0);

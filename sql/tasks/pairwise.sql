@@ -31,6 +31,7 @@ Give your reason in a few sentences, then end with [[A]] if A is better, [[B]] i
   PARSE $$list_filter([{
       'winner': distil_winner(distil_verdict(response), [response_a, response_b], swap, shuffle, seed),
       'reason': distil_filled(regexp_replace(regexp_replace(distil_text(response),
-          '(?is)[*_\s]*\[\[[^\]]*\]\][^\[]*\z', ''), '(?:\n|\A)[^\n.]{0,40}:[*_\s]*\z', ''))}],
+          '(?is)[*_\s]*(?:\[\[[^\]]*\]\]|【【[^】]*】】|\\boxed\{[^{}]*\}|\[(?:a|b|c|tie)\])[^\[【]*\z', ''),
+          '(?:\n|\A)[^\n.]{0,40}:[*_\s]*\z', ''))}],
     lambda found: found.winner IS NOT NULL)[1]$$
   WITH (max_tokens 512, temperature 0);

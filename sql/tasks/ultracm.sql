@@ -21,6 +21,6 @@ Then weigh it as a whole: is it right, useful, honest, and what was asked for?
 Write in this form:
 Overall score: <1 to 10>
 Critique: <your critique>$$
-  PARSE $$list_filter([struct_pack(score := distil_scored(response, 1, 10).score, critique := distil_scored(response, 1, 10).reason)],
+  PARSE $$list_filter(list_transform([distil_scored(response, 1, 10)], lambda said: {'score': said.score, 'critique': said.reason}),
     lambda found: found.critique IS NOT NULL)[1]$$
   WITH (max_tokens 768, temperature 0);

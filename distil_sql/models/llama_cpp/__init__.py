@@ -14,6 +14,6 @@ if importlib.util.find_spec("llama_cpp") is None:
     raise MissingExtra("a model of TYPE llama_cpp needs llama-cpp-python: pip install 'distil-sql[llama]'")
 
 from distil_sql.models.llama_cpp.model import LlamaModel
-from distil_sql.models.llama_cpp.options import LlamaOptions, check, identity
+from distil_sql.models.llama_cpp.options import LlamaOptions, check, identity, vector_length
 
-__all__ = ["LlamaModel", "LlamaOptions", "check", "identity"]
+__all__ = ["LlamaModel", "LlamaOptions", "check", "identity", "vector_length"]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
-from distil_sql.models.llama_cpp.options import LlamaOptions, processors
+from distil_sql.models.llama_cpp.options import KV_CACHES, UNQUANTISED, LlamaOptions, processors
 from distil_sql.models.llama_cpp.plan import FEWEST, Part, answers, prompts
 from distil_sql.models.llama_cpp.room import Allowance, Room
 from distil_sql.models.llama_cpp.rows import Row, Slot
@@ -37,11 +37,11 @@ class Batch:
         self._weights, self._options = weights, options
         self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
         flash = options.flash_attention
-        self._flash = options.gpu_layers != 0 if flash is None else flash
+        self._flash = (options.gpu_layers != 0 or options.kv_cache not in UNQUANTISED) if flash is None else flash
         self._context: Context | None = None
         self._slots: list[Slot] = []
         self._waiting = Waiting()
-        self._room = Room(weights, self.limit, self._flash, allowance or Allowance())
+        self._room = Room(weights, self.limit, self._flash, options.kv_cache, allowance or Allowance())
         self._steps = self._gaps = 0
         self._aborted = False
 
@@ -80,7 +80,8 @@ class Batch:
         self._share()
         self._close_gap()
         trimmable = self._weights.trimmable
-        self._decode(prompts(self._slots, again=trimmable))
+        room = self._context.batch if self._context is not None else 0
+        self._decode(prompts(self._slots, room, again=trimmable))
         self._decode(answers(self._slots, pad_holes=trimmable, pad_lone=trimmable and not self._weights.quantised))
 
     def abort(self) -> None:
@@ -133,12 +134,19 @@ class Batch:
             self._context, self._slots = None, []
         wanted = max(2, self._options.concurrency)  # two, so that no token needs to be decoded alone
         sequences, cells = self._room.shape(wanted, row.need, max(other.need for other in self._waiting))
-        self._context = self._weights.context(
-            sequences=sequences,
-            cells=cells,
-            threads=self._options.threads or (1 if self._weights.parameters < SMALL_MODEL else processors()),
-            flash_attention=self._flash,
-        )
+        while self._context is None:
+            try:
+                self._context = self._weights.context(
+                    sequences=sequences,
+                    cells=cells,
+                    threads=self._options.threads or (1 if self._weights.parameters < SMALL_MODEL else processors()),
+                    flash_attention=self._flash,
+                    kv_cache=KV_CACHES[self._options.kv_cache],
+                )
+            except LlamaError:  # there is less memory than there seemed to be
+                if sequences <= 2:
+                    raise
+                sequences //= 2
         self._slots = [Slot(sequence) for sequence in range(sequences)]
         if self._aborted:
             self._context.abort()

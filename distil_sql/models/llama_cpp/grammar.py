@@ -2,6 +2,7 @@
 
 `gbnf(schema)` writes it; the text looks as `json.dumps` writes it (`", "`, `": "`), which leaves no white space to
 repeat without end. Numbers have at most 20 digits; only `max_tokens` bounds a string that has no `maxLength`.
+Properties come in the schema's order, and no others where it names some; oneOf is anyOf.
 """
 
 from __future__ import annotations
@@ -51,13 +52,15 @@ _RULES = {
     "fraction": '"." [0-9]{1,6}',
 }
 
-_NOTES = {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated"}
+_NOTES = {
+    "title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "$defs", "definitions",
+}  # fmt: skip
 _KEYWORDS = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "minItems", "maxItems"},
     "string": {"format", "minLength", "maxLength"},
     "integer": {"minimum", "maximum"},
-    "number": set[str](),
+    "number": {"minimum", "maximum"},
     "boolean": set[str](),
     "null": set[str](),
 }
@@ -69,7 +72,7 @@ class GrammarError(ValueError):
 
 def gbnf(schema: Schema) -> str:
     """The grammar of a schema; raises `GrammarError` for a keyword that it would not keep."""
-    writer = _Writer()
+    writer = _Writer(schema)
     try:
         root = writer.rule(schema)
     except RecursionError as error:
@@ -80,8 +83,10 @@ def gbnf(schema: Schema) -> str:
 class _Writer:
     """Rules under way: `rule` gives an expression for a schema, named rules gather in `rules`."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: Schema) -> None:
+        self.document = document
         self.rules: dict[str, str] = {}
+        self._referred: dict[str, str] = {}
 
     def text(self, root: str) -> str:
         for name in list(_words(root)):
@@ -114,11 +119,16 @@ class _Writer:
             return _literal(schema["const"])
         if "enum" in keys:
             return self._either(_literal(value) for value in schema["enum"])
-        if "anyOf" in keys:
-            if keys != {"anyOf"}:
-                raise GrammarError(f"a schema with anyOf cannot also have {', '.join(sorted(keys - {'anyOf'}))}")
-            return self._either(self.rule(option) for option in schema["anyOf"])
-        kind = schema.get("type")
+        for word in ("anyOf", "oneOf", "allOf", "$ref"):
+            if word in keys and keys - {"type"} != {word}:
+                raise GrammarError(f"a schema with {word} cannot also have {', '.join(sorted(keys - {word}))}")
+        if "$ref" in keys:
+            return self._reference(str(schema["$ref"]))
+        if "allOf" in keys and len(schema["allOf"]) != 1:
+            raise GrammarError("a model cannot be held to allOf of several schemas")
+        for word in keys & {"anyOf", "oneOf", "allOf"}:
+            return self._either(self.rule(option) for option in schema[word])
+        kind = schema.get("type", "object" if "properties" in keys else "array" if "items" in keys else None)
         if isinstance(kind, list):
             return self._either(self.rule({**schema, "type": one}) for one in kind)
         if kind not in _KEYWORDS:
@@ -131,14 +141,24 @@ class _Writer:
             return self._array(schema)
         if kind == "string":
             return self._string(schema)
-        if kind == "integer" and ("minimum" in schema or "maximum" in schema):
-            low, high = schema.get("minimum"), schema.get("maximum")
-            return self._named(
-                " | ".join(
-                    _between(-(10**DIGITS) + 1 if low is None else low, 10**DIGITS - 1 if high is None else high)
-                )
-            )
+        if kind in ("integer", "number") and ("minimum" in schema or "maximum" in schema):
+            low, high = schema.get("minimum", 1 - 10**DIGITS), schema.get("maximum", 10**DIGITS - 1)
+            return self._named(" | ".join((_between if kind == "integer" else _range)(low, high)))
         return str(kind)
+
+    def _reference(self, path: str) -> str:
+        """A rule for what a $ref leads to, made once: it may lead back to itself."""
+        if path not in self._referred:
+            place: Any = self.document if path.startswith("#") else None
+            for part in path.split("/")[1:]:
+                key = part.replace("~1", "/").replace("~0", "~")
+                place = place.get(key) if isinstance(place, Mapping) else None
+            if place is None:
+                raise GrammarError(f"the schema has no {path} for $ref to lead to")
+            name = self._referred[path] = f"ref{len(self._referred)}"
+            self.rules[name] = ""  # its place: other rules are numbered by how many there are
+            self.rules[name] = self.rule(place)
+        return self._referred[path]
 
     def _either(self, options: Iterable[str]) -> str:
         found = list(dict.fromkeys(options))
@@ -148,19 +168,26 @@ class _Writer:
 
     def _object(self, schema: Schema) -> str:
         properties: Mapping[str, Schema] = schema.get("properties") or {}
-        more = schema.get("additionalProperties", not properties)
+        required = set(schema.get("required", ()))
+        if unknown := required - set(properties):
+            raise GrammarError(f"an object must have {', '.join(sorted(unknown))}, which the schema does not describe")
+        more = schema.get("additionalProperties", True)
         if not properties:
             if more is False:
                 return _quote("{}")
             pair = self._named(f'string ": " {self.rule(more)}')
             return self._named(f'"{{" ({pair} (", " {pair})*)? "}}"')
-        if more is not False or set(schema.get("required", properties)) != set(properties):
-            raise GrammarError("an object with properties must require them all and allow no other")
         pairs = [
-            f"{_quote(json.dumps(name, ensure_ascii=False) + ': ')} {self.rule(inner)}"
+            (f"{_quote(json.dumps(name, ensure_ascii=False) + ': ')} {self.rule(inner)}", name in required)
             for name, inner in properties.items()
         ]
-        return self._named('"{" ' + ' ", " '.join(pairs) + ' "}"')
+        whole, after = '""', ""  # what stands from a property on, where none stands before it and where one does
+        for pair, needed in reversed(pairs):
+            if after and not required >= set(properties):
+                after = self._named(after)
+            whole = f"{pair} {after}" if needed else f"{pair} {after} | {whole}"
+            after = f'", " {pair} {after}' if needed else f'(", " {pair})? {after}'
+        return self._named(f'"{{" ({whole}) "}}"')
 
     def _array(self, schema: Schema) -> str:
         least, most = schema.get("minItems") or 0, schema.get("maxItems")
@@ -226,6 +253,20 @@ def _between(low: float, high: float) -> list[str]:
     if most > 0:
         found.extend(_positive(max(1, least), most))
     return found
+
+
+def _range(low: float, high: float) -> list[str]:
+    """Alternatives that match the decimal numbers from `low` to `high`, which are whole."""
+    if low != int(low) or high != int(high) or low > high:
+        raise GrammarError(f"a model cannot be held to numbers from {low} to {high}: use whole bounds")
+    least, most = int(low), int(high)
+    found = [f'"-" {one}' for one in _decimals(max(0, -most), -least)] if least < 0 else []
+    return found + (_decimals(max(0, least), most) if most >= 0 else [])
+
+
+def _decimals(low: int, high: int) -> list[str]:
+    zeros = f'"{high}" ("." "0"{{1,15}})?'
+    return [zeros] if low == high else [f'({" | ".join(_between(low, high - 1))}) ("." [0-9]{{1,15}})?', zeros]
 
 
 def _positive(low: int, high: int) -> list[str]:

@@ -18,8 +18,7 @@ _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<
 _STRING, _ARRAY = 8, 9
 _MOST_TEXT, _MOST_ENTRIES, _MOST_ITEMS = 1 << 24, 1 << 20, 1 << 24
 
-# tensor type -> (weights in a block, bytes of a block); a type not named here is left to llama.cpp
-_BLOCKS = {
+BLOCKS = {
     0: (1, 4),
     1: (1, 2),
     2: (32, 18),
@@ -36,6 +35,7 @@ _BLOCKS = {
     15: (256, 292),
     30: (1, 2),
 }
+"""ggml's number of a type -> numbers in a block, bytes of a block; a type not named here is left to llama.cpp."""
 
 
 def read_header(path: str) -> dict[str, Value]:
@@ -87,7 +87,7 @@ class _Reader:
                 raise self._damaged()
             weights = math.prod(int(self._scalar(10)) for _ in range(dimensions))
             kind, offset = int(self._scalar(4)), int(self._scalar(10))
-            per_block, size = _BLOCKS.get(kind, (1, 0))
+            per_block, size = BLOCKS.get(kind, (1, 0))
             end = max(end, offset + weights // per_block * size)
         if alignment <= 0 or -(-self._at // alignment) * alignment + end > len(self._data):
             raise self._damaged()

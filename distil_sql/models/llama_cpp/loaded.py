@@ -15,13 +15,16 @@ from distil_sql.models.llama_cpp.batch import Batch
 from distil_sql.models.llama_cpp.chat import Chat
 from distil_sql.models.llama_cpp.constraint import Form, Spelling
 from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
-from distil_sql.models.llama_cpp.header import Value
+from distil_sql.models.llama_cpp.header import BLOCKS, Value
 from distil_sql.models.llama_cpp.labels import Labels, Reading, closed_set
-from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, is_template, processors
+from distil_sql.models.llama_cpp.options import KV_CACHES, LlamaOptions, check_header, is_template, processors
 from distil_sql.models.llama_cpp.room import Allowance
 from distil_sql.models.llama_cpp.rows import Row
 from distil_sql.models.llama_cpp.sampling import MAX_TOKENS, Sampler
 from distil_sql.prompt import formats
+
+_FORMS = 256
+"""Schemas whose grammars are kept: a task may have one for every row."""
 
 Done = Callable[[Completion | CallError], None]
 
@@ -48,6 +51,12 @@ class Loaded:
             check_header(self._options.path, self._head, self._options)
         except DistilError as error:
             raise CallError("invalid_request", str(error), fatal=True) from error
+        kind, sizes = self._options.kv_cache, self.weights.head_sizes()
+        block, _ = BLOCKS[KV_CACHES[kind]]
+        if any(size % block for size in sizes):
+            said = f"kv_cache {kind} keeps {block} numbers together, and a head of the model"
+            said = f"{said} {self._options.path} has {min(sizes)}: leave kv_cache out"
+            raise CallError("invalid_request", said, fatal=True)
         return Chat(self.weights, _template(self._options, str(self._head.get("tokenizer.chat_template"))))
 
     @cached_property
@@ -137,9 +146,12 @@ class Loaded:
 
     def _form(self, schema: Mapping[str, Any]) -> Form:
         key = json.dumps(schema)
-        if key not in self._forms:
-            self._forms[key] = Form(self.weights, self._spelling, gbnf(schema))
-        return self._forms[key]
+        if (form := self._forms.pop(key, None)) is None:
+            form = Form(self.weights, self._spelling, gbnf(schema))
+            if len(self._forms) >= _FORMS:  # answers under way have their own copies of a grammar
+                self._forms.pop(next(iter(self._forms))).close()
+        self._forms[key] = form  # the latest used is the last
+        return form
 
     def _closed(self, schema: Mapping[str, Any]) -> Labels | None:
         """The labels of a closed set; None where the schema is of another kind, or they cannot be told apart."""
@@ -147,6 +159,8 @@ class Loaded:
             return None  # nothing can be read twice
         key = json.dumps(schema)
         if key not in self._labels:
+            if len(self._labels) >= _FORMS:
+                self._labels.clear()
             found = closed_set(schema)
             labels = Labels(self._spelling.tokens, *found) if found else None
             self._labels[key] = labels if labels and labels.usable else None

@@ -64,13 +64,14 @@ class LlamaModel:
     def __init__(self, options: LlamaOptions) -> None:
         self.options = options
         self.concurrency = 2 * options.concurrency  # for every row that runs another waits, and no slot stands idle
-        self.closing = False
+        self.closing = self.away = False
         self._inbox: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._loaded: Loaded | None = None
         self._open: set[_Call] = set()
+        self._dead: CallError | None = None
         self._failure: CallError | None = None
         self._texts = Gatherer(self._vectors)
 
@@ -94,7 +95,9 @@ class LlamaModel:
         await self._texts.close()
         if self._stop():
             assert self._thread is not None
-            while self._thread.is_alive():  # at the interpreter's end no other thread can be started to wait in
+            while self._thread.is_alive() and not (
+                self._dead or self.away
+            ):  # at the interpreter's end no other thread can be started to wait in
                 await asyncio.sleep(0.002)
 
     @property
@@ -115,8 +118,8 @@ class LlamaModel:
         loop = asyncio.get_running_loop()
         call = _Call(asked, loop, loop.create_future())
         with self._lock:
-            if self.closing:
-                raise CallError("server", "the model has been closed")
+            if self._dead or self.closing:
+                raise replace(self._dead) if self._dead else CallError("server", "the model has been closed")
             if self._thread is None:
                 self._start()
             self._inbox.put(call)
@@ -130,13 +133,35 @@ class LlamaModel:
         self._thread.start()
         _LIVE.add(self)
 
+    def die(self, reason: str) -> None:
+        """The owner thread hangs for ever in a fault of llama.cpp: end all calls, now and later, in its stead."""
+        why = " ".join(reason.split())[:200]
+        said = f"llama.cpp failed on the model {self.options.path} ({why}): run again, and what is finished is kept"
+        with self._lock:
+            self._dead = CallError("server", said, fatal=True)
+            while not self._inbox.empty():
+                if (call := self._inbox.get()) is not None:
+                    self._open.add(call)
+        for call in list(self._open):
+            call.resolve(self._dead)
+        SHELF.bury(self)
+
+    @property
+    def working(self) -> bool:
+        """Whether a call is being answered."""
+        return bool(self._open)
+
+    def runs_in(self, thread: int | None) -> bool:
+        """Whether that is the owner thread."""
+        return self._thread is not None and self._thread.ident == thread
+
     def _stop(self) -> bool:
         """Ask the owner thread to end; False where there is none."""
         if os.getpid() != self._pid:
             return False  # a forked child has neither the thread nor, perhaps, a free lock
         with self._lock:
             self.closing = True
-            if self._thread is None:
+            if self._thread is None or self._dead:
                 return False
             if (loaded := self._loaded) is not None:
                 loaded.batch.abort()
@@ -166,6 +191,9 @@ class LlamaModel:
         self._open = {first}
         failure = CallError("server", "the model was closed before it answered")
         try:
+            from distil_sql.models.llama_cpp.api import library
+
+            library.on_abort = _end_calls
             copy = SHELF.take(self.options, self, need)
             from distil_sql.models.llama_cpp.loaded import Loaded
             from distil_sql.models.llama_cpp.room import Allowance, Crowded
@@ -240,9 +268,18 @@ class LlamaModel:
 _LIVE: weakref.WeakSet[LlamaModel] = weakref.WeakSet()
 
 
+def _end_calls(reason: str) -> bool:
+    """llama.cpp would end the process: the thread tells whose calls these were, else all that work may be meant."""
+    found = [model for model in _LIVE if model.runs_in(threading.get_ident())]
+    found = found or [model for model in _LIVE if model.working]
+    for model in found:
+        model.die(reason)
+    return bool(found)
+
+
 @atexit.register
 def _stop_all() -> None:
     """The interpreter must not be torn down under a decode."""
     for model in list(_LIVE):
-        if model._stop() and model._thread is not None:
+        if model._stop() and model._thread is not None and not model.away:
             model._thread.join(timeout=5)

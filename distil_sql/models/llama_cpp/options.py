@@ -1,20 +1,18 @@
-"""What `CREATE MODEL … (TYPE llama_cpp, …)` may say, where its file is, and whether it can work at all.
+"""What `CREATE MODEL … (TYPE llama_cpp, …)` may say, and whether it can work at all.
 
 `check(options)` reads the file's head only: it runs before a pipeline starts, without loading llama.cpp.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from distil_sql.errors import MissingExtra, ModelError, OptionError
-from distil_sql.models.llama_cpp.header import Value, read_header
+from distil_sql.errors import ModelError, OptionError
+from distil_sql.models.llama_cpp.files import fingerprint, local_files, read_model
+from distil_sql.models.llama_cpp.header import Value
 from distil_sql.prompt import formats
 
 if TYPE_CHECKING:
@@ -22,16 +20,34 @@ if TYPE_CHECKING:
 
 DEFAULT_CONCURRENCY = 16
 
+KV_CACHES: Mapping[str, int] = {
+    "f32": 0,
+    "f16": 1,
+    "bf16": 30,
+    "q8_0": 8,
+    "q5_1": 7,
+    "q5_0": 6,
+    "q4_1": 3,
+    "q4_0": 2,
+}
+"""How keys and values may be kept, each with ggml's number of the type."""
+
+UNQUANTISED = ("f32", "f16", "bf16")
+KV_CACHE_NAMES = ", ".join([*KV_CACHES][:-1]) + " or q4_0"
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaOptions:
     """An embedded model.
 
-    path: a GGUF file, `tiny` (the model shipped with the package) or `hf://org/repo/file.gguf`.
+    path: a GGUF file (one part of several stands for all), `tiny` (the model shipped with the package) or
+        `hf://org/repo/file.gguf`.
     concurrency: sequences decoded together. threads: None is all processors, one for a small model.
     gpu_layers: layers to put on a GPU (-1: all), where llama.cpp was built for one.
     context: most tokens of one prompt with its answer; None is as many as the prompts need and memory has.
     flash_attention: None is on a GPU only; on a CPU it is slower, and makes answers depend on what else is running.
+    kv_cache: how keys and values are kept, one of KV_CACHES; q8_0 takes about half of f16's memory, q4_0 a quarter.
+        Quantised values need flash attention, which is then on.
     prompt_format: a name of `distil_sql.prompt.formats` or a Jinja chat template; None is the file's own template.
     pooling: how embeddings are made of a text's tokens: mean, cls or last; None is the file's own way, else mean.
     """
@@ -45,6 +61,7 @@ class LlamaOptions:
     flash_attention: bool | None = None
     mmap: bool = True
     pooling: str | None = None
+    kv_cache: str = "f16"
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> LlamaOptions:
@@ -64,6 +81,10 @@ class LlamaOptions:
             raise OptionError(f"gpu_layers {self.gpu_layers} cannot be: use 0 or more, or -1 for all layers")
         if self.context is not None and self.context < 16:
             raise OptionError(f"context {self.context} cannot be: use 16 tokens or more")
+        if self.kv_cache not in KV_CACHES:
+            raise OptionError(f"kv_cache {self.kv_cache!r} cannot be: use {KV_CACHE_NAMES}")
+        if self.flash_attention is False and self.kv_cache not in UNQUANTISED:
+            raise OptionError(f"kv_cache {self.kv_cache!r} needs flash attention: leave flash_attention out")
         if self.pooling not in (None, "mean", "cls", "last"):
             raise OptionError(f"pooling {self.pooling!r} cannot be: use mean, cls or last")
         if self.prompt_format is not None and not is_template(self.prompt_format):
@@ -80,71 +101,43 @@ def is_template(prompt_format: str) -> bool:
     return "{{" in prompt_format or "{%" in prompt_format
 
 
-def local_file(options: LlamaOptions, *, download: bool) -> str | None:
-    """Where the model's file is on this machine; None when it is yet to be downloaded and may not be now."""
-    if options.path == "tiny":
-        from distil_sql import tiny
-
-        return str(tiny.path())
-    if not options.path.startswith("hf://"):
-        return os.path.expanduser(options.path)
-    parts = options.path.removeprefix("hf://").split("/", 2)
-    if len(parts) < 3 or not all(parts):
-        raise OptionError(f"the path {options.path} must look like 'hf://org/repo/file.gguf'")
-    if importlib.util.find_spec("huggingface_hub") is None:
-        raise MissingExtra(f"the path {options.path} needs huggingface_hub: pip install 'distil-sql[hub]'")
-    import huggingface_hub
-
-    repository, name = f"{parts[0]}/{parts[1]}", parts[2]
-    if not download:
-        cached = huggingface_hub.try_to_load_from_cache(repository, name)
-        return cached if isinstance(cached, str) else None
-    try:
-        return str(huggingface_hub.hf_hub_download(repository, name))
-    except Exception as error:  # its errors come from several packages
-        raise ModelError(f"{options.path} cannot be downloaded: {error}") from error
-
-
 def check(options: LlamaOptions, *, chat: bool = True) -> None:
     """Raise `ModelError` where no call can succeed; a file that is yet to be downloaded is taken on trust.
 
     `chat`: whether it is to answer messages, and not only to embed texts.
     """
-    path = local_file(options, download=False)
-    if path is not None:
-        check_header(path, read_header(path), options, chat=chat)
+    paths = local_files(options, download=False)
+    if paths is not None:
+        check_header(paths[0], read_model(paths), options, chat=chat)
 
 
 def identity(options: LlamaOptions) -> tuple[str, ...]:
-    """What decides the answers beside the sampling: which weights (not where they lie), template and context."""
-    return _file_identity(options), options.prompt_format or "", str(options.context or "")
+    """What decides the answers beside the sampling: which weights (not where they lie), template and context.
+
+    And what computes with other roundings, where it is set: threads and company do not, cache types, flash attention
+    and GPUs do.
+    """
+    rounds = {
+        "kv_cache": None if options.kv_cache == "f16" else options.kv_cache,
+        "flash_attention": options.flash_attention,
+        "gpu_layers": options.gpu_layers or None,
+    }
+    set_here = (f"{name}={value}" for name, value in rounds.items() if value is not None)
+    return _file_identity(options), options.prompt_format or "", str(options.context or ""), *set_here
+
+
+def vector_length(options: LlamaOptions) -> int | None:
+    """How many numbers a vector of this model has; None for a file that is yet to be downloaded."""
+    paths = local_files(options, download=False)
+    head = read_model(paths) if paths is not None else {}
+    length = head.get(f"{head.get('general.architecture')}.embedding_length")
+    return length if isinstance(length, int) else None
 
 
 def _file_identity(options: LlamaOptions) -> str:
     if options.path.startswith("hf://"):
         return options.path
-    return fingerprint(local_file(options, download=False) or options.path)
-
-
-def fingerprint(path: str) -> str:
-    """What a file is by its content, wherever it lies; raises `ModelError` where it cannot be read."""
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise ModelError(f"the model file {path} cannot be read: {error.strerror}") from error
-    return _fingerprint(path, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _fingerprint(path: str, size: int, _modified: int) -> str:
-    """A hash of the file's size and of samples throughout it: gigabytes are not read for a key."""
-    sample, places = 1 << 16, 64
-    digest = hashlib.sha256(str(size).encode())
-    with open(path, "rb") as file:
-        for place in range(places):
-            file.seek(max(0, size - sample) * place // (places - 1))
-            digest.update(file.read(sample))
-    return digest.hexdigest()
+    return fingerprint(local_files(options, download=False) or [options.path])
 
 
 def check_header(path: str, head: Mapping[str, Value], options: LlamaOptions, *, chat: bool = True) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from distil_sql.models.llama_cpp.api import BATCH
 from distil_sql.models.llama_cpp.rows import Slot
 
 FEWEST = 2
@@ -39,12 +38,12 @@ class Part:
     """How many of the tokens are the slot's last cells, and read once more."""
 
 
-def prompts(slots: Sequence[Slot], *, again: bool) -> list[Part]:
-    """Chunks of the prompts being read, by sequence; those that do not fit wait for the next decode.
+def prompts(slots: Sequence[Slot], room: int, *, again: bool) -> list[Part]:
+    """Chunks of the prompts being read, by sequence, `room` tokens; those that do not fit wait for the next decode.
 
     `again`: cells can be given up to be read once more.
     """
-    room, wanted = BATCH, list[tuple[Slot, int]]()
+    wanted = list[tuple[Slot, int]]()
     for slot in slots:
         if slot.row is None or not slot.reading:
             continue

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from distil_sql.models.llama_cpp.api import LlamaError, Weights
+from distil_sql.models.llama_cpp.header import BLOCKS
 from distil_sql.models.llama_cpp.memory import available_bytes
+from distil_sql.models.llama_cpp.options import KV_CACHES
 
 SMALLEST = 512
 """Cells of the smallest sequence."""
@@ -37,8 +39,9 @@ class Allowance:
 class Room:
     """What a model's contexts may take: of the machine's memory, and of its allowance."""
 
-    def __init__(self, weights: Weights, limit: int, flash: bool, allowance: Allowance) -> None:
+    def __init__(self, weights: Weights, limit: int, flash: bool, kv_cache: str, allowance: Allowance) -> None:
         self._weights, self._limit, self._flash, self._allowance = weights, limit, flash, allowance
+        self._cell = weights.cell_bytes(BLOCKS[KV_CACHES[kv_cache]])
 
     def shape(self, wanted: int, need: int, longest: int) -> tuple[int, int]:
         """Sequences (up to `wanted`) and cells of each, for the longest row or, where memory is short, for this one.
@@ -53,19 +56,21 @@ class Room:
         if sequences < min(2, wanted) and self._allowance.shared():
             raise Crowded(self.taken(wanted, cells))
         if sequences < 1:
-            raise LlamaError(f"there is no memory for a context of {cells} tokens")
+            raise LlamaError(
+                f"there is no memory for a context of {cells} tokens: a smaller max_tokens or kv_cache helps"
+            )
         return sequences, cells
 
     def taken(self, sequences: int, cells: int) -> int:
         """About how many bytes such a context takes."""
-        return sequences * cells * self._weights.cell_bytes() + self._scores(cells)
+        return sequences * cells * self._cell + self._scores(cells)
 
     def _sequences(self, cells: int, wanted: int) -> int:
         memory, allowed = available_bytes(), self._allowance.free()
         found = [size for size in (memory and int(memory * MEMORY_SHARE), allowed) if size is not None]
         if not found:
             return wanted
-        return max(0, min(wanted, (min(found) - self._scores(cells)) // (cells * self._weights.cell_bytes())))
+        return max(0, min(wanted, (min(found) - self._scores(cells)) // (cells * self._cell)))
 
     def _scores(self, cells: int) -> int:
         return 0 if self._flash else self._weights.score_bytes(cells)

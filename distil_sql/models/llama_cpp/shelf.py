@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Protocol
 from distil_sql import models
 from distil_sql.errors import DistilError
 from distil_sql.models.base import CallError
-from distil_sql.models.llama_cpp.header import Value, read_header
+from distil_sql.models.llama_cpp.files import fingerprint, local_files, read_model
+from distil_sql.models.llama_cpp.files import size as size_of
+from distil_sql.models.llama_cpp.header import Value
 from distil_sql.models.llama_cpp.memory import available_bytes
-from distil_sql.models.llama_cpp.options import LlamaOptions, check_header, local_file
+from distil_sql.models.llama_cpp.options import LlamaOptions, check_header
 from distil_sql.models.llama_cpp.probe import probe
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ class User(Protocol):
     """A model that holds weights."""
 
     closing: bool
+    away: bool
+    """Downloading: nothing is lost where nobody waits for that."""
 
     @property
     def context_bytes(self) -> int:
@@ -51,7 +55,7 @@ class Copy:
     users: set[User] = field(default_factory=set)
 
 
-_Key = tuple[str, int, int, int, bool]
+_Key = tuple[str, str, int, bool]
 
 
 class Shelf:
@@ -60,6 +64,7 @@ class Shelf:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._copies: dict[_Key, Copy] = {}
+        self._loading: dict[_Key, tuple[int, User]] = {}
         self._waiting = 0
 
     @property
@@ -73,38 +78,75 @@ class Shelf:
         Raises `CallError`.
         """
         try:
-            path = local_file(options, download=True)
-            assert path is not None
-            head = read_header(path)
+            user.away = True
+            paths = local_files(options, download=True)
+            user.away = False
+            assert paths is not None
+            path, head, content = paths[0], read_model(paths), fingerprint(paths)
             check_header(path, head, options, chat=False)
-            if options.path != "tiny":
-                probe(path)
-        except DistilError as error:
+            bytes_of_it = size_of(paths)
+        except (DistilError, OSError) as error:
+            user.away = False
             raise CallError("invalid_request", str(error), fatal=True) from error
-        found = os.stat(path)
-        key = (os.path.realpath(path), found.st_size, found.st_mtime_ns, options.gpu_layers, options.mmap)
+        key = (os.path.realpath(path), content, options.gpu_layers, options.mmap)
+        if not self._reserve(key, path, bytes_of_it, need, user, options):
+            try:
+                if options.path != "tiny":
+                    probe(path, content, bytes_of_it, lambda: not user.closing)
+                copy = self._load(path, head, bytes_of_it, options, user)
+            except DistilError as error:
+                self._loaded(key, None, user)
+                raise CallError("invalid_request", str(error), fatal=True) from error
+            except BaseException:
+                self._loaded(key, None, user)
+                raise
+            self._loaded(key, copy, user)
+        return self._copies[key]
+
+    def _reserve(self, key: _Key, path: str, size: int, need: int, user: User, options: LlamaOptions) -> bool:
+        """Wait for memory. Whether the weights are there, and now used; else they are to be loaded."""
         with self._changed:
             self._waiting += 1
             try:
                 while True:
-                    size = 0 if key in self._copies else found.st_size
-                    others = [other for copy in self._copies.values() for other in copy.users]
-                    lacking = self._lacking(path, size, need if others else 0, options)
-                    if not lacking:
-                        break
-                    if not others:
-                        raise CallError("invalid_request", lacking, fatal=True)
-                    for other in others:
-                        other.wanted()
+                    if key not in self._loading:
+                        more = 0 if key in self._copies else size
+                        others = [other for copy in self._copies.values() for other in copy.users]
+                        lacking = self._lacking(path, more, need if others else 0, options)
+                        if not lacking:
+                            break
+                        if not others and not self._loading:
+                            raise CallError("invalid_request", lacking, fatal=True)
+                        for other in others:
+                            other.wanted()
                     self._changed.wait(_TICK_S)
                     if user.closing:
                         raise CallError("server", "the model was closed before it answered")
-                if key not in self._copies:
-                    self._copies[key] = self._load(path, head, found.st_size, options)
             finally:
                 self._waiting -= 1
-            self._copies[key].users.add(user)
-            return self._copies[key]
+            if key in self._copies:
+                self._copies[key].users.add(user)
+                return True
+            self._loading[key] = size, user
+            return False
+
+    def _loaded(self, key: _Key, copy: Copy | None, user: User) -> None:
+        with self._changed:
+            del self._loading[key]
+            if copy is not None:
+                copy.users.add(user)
+                self._copies[key] = copy
+            self._changed.notify_all()
+
+    def bury(self, user: User) -> None:
+        """A user will never come back: its weights are left where they are, and nobody waits for them."""
+        with self._changed:
+            for key, copy in list(self._copies.items()):
+                copy.users.discard(user)
+                if not copy.users:
+                    del self._copies[key]
+            self._loading = {key: (size, by) for key, (size, by) in self._loading.items() if by is not user}
+            self._changed.notify_all()
 
     def give_back(self, user: User) -> None:
         """A user is done, for now; weights that nobody uses are freed."""
@@ -135,19 +177,26 @@ class Shelf:
         if allowed is not None:
             copies = self._copies.values()
             free_here = allowed - sum(copy.size + sum(user.context_bytes for user in copy.users) for copy in copies)
+            free_here -= sum(size for size, _ in self._loading.values())
             if size + need > free_here:
                 return f"the model file {path} has {_said(size)}, and models may take {_said(allowed)} together"
         if options.gpu_layers == 0 and free is not None and size > free:
             return f"the model file {path} has {_said(size)}, and {_said(free)} of memory are free"
         return ""
 
-    def _load(self, path: str, head: Mapping[str, Value], size: int, options: LlamaOptions) -> Copy:
+    def _load(self, path: str, head: Mapping[str, Value], size: int, options: LlamaOptions, user: User) -> Copy:
         from distil_sql.models.llama_cpp import api
 
         try:
-            return Copy(api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap), head, size)
+            weights = api.Weights(
+                path, gpu_layers=options.gpu_layers, mmap=options.mmap, go_on=lambda: not user.closing
+            )
+            return Copy(weights, head, size)
         except api.LlamaError as error:
-            raise CallError("invalid_request", f"the model file {path}: {error}", fatal=True) from error
+            if user.closing:
+                raise CallError("server", "the model was closed before it answered") from error
+            kind = head.get("general.architecture")
+            raise CallError("invalid_request", f"the model file {path} ({kind}): {error}", fatal=True) from error
 
 
 def _said(size: int) -> str:

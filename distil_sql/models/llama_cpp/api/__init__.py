@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from distil_sql.models.llama_cpp.api.context import Context
 from distil_sql.models.llama_cpp.api.embedder import POOLINGS, Embedder
-from distil_sql.models.llama_cpp.api.library import BATCH, HAS_AMX, LlamaError, Logits
+from distil_sql.models.llama_cpp.api.library import HAS_AMX, LlamaError, Logits
 from distil_sql.models.llama_cpp.api.weights import Candidates, Grammar, Weights, candidates
 
 __all__ = [
-    "BATCH",
     "HAS_AMX",
     "POOLINGS",
     "Candidates",

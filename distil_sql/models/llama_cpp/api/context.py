@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from distil_sql.models.llama_cpp.api.library import BATCH, LlamaError, Logits
 from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
+from distil_sql.models.llama_cpp.api.library import LlamaError, Logits
 from distil_sql.models.llama_cpp.api.token_batch import TokenBatch
 
 
@@ -18,16 +18,27 @@ class Context:
     """The state of several sequences, each with cells of its own (so that one row's bits never depend on another's)."""
 
     def __init__(
-        self, model: Any, n_vocab: int, sequences: int, cells: int, threads: int, flash_attention: bool
+        self,
+        model: Any,
+        n_vocab: int,
+        batch: int,
+        sequences: int,
+        cells: int,
+        threads: int,
+        flash_attention: bool,
+        kv_cache: int,
     ) -> None:
         params = _L.llama_context_default_params()
         params.n_ctx, params.n_seq_max = cells * sequences, sequences
-        params.n_batch = params.n_ubatch = BATCH
+        self.batch = batch = max(batch, sequences)
+        params.n_batch = params.n_ubatch = batch
+        params.n_outputs_max = min(batch, 2 * sequences)  # else there is room for the scores of a whole batch
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified, params.no_perf = False, True
         params.flash_attn_type = (
             _L.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
+        params.type_k = params.type_v = kv_cache
         # A C function as the callback: `strlen` of a buffer is 0 (go on) until `abort` writes a byte into it. A Python
         # callback would take the interpreter's lock at every node of the graph.
         self._flag = ctypes.create_string_buffer(2)
@@ -36,7 +47,7 @@ class Context:
         params.abort_callback_data = ctypes.addressof(self._flag)
         self._context: Any = _L.llama_init_from_model(model, params)
         if not self._context:
-            raise LlamaError(f"no memory for {sequences} sequences of {cells} tokens")
+            raise LlamaError(f"there is no memory for {sequences} sequences of {cells} tokens")
         self._memory: Any = _L.llama_get_memory(self._context)
         if not self._memory:
             self.close()
@@ -44,7 +55,7 @@ class Context:
         self._n_vocab = n_vocab
         self.sequences = sequences
         self.cells: int = _L.llama_n_ctx_seq(self._context)
-        self._batch = TokenBatch(BATCH)
+        self._batch = TokenBatch(batch)
 
     def decode(self, parts: Sequence[tuple[int, int, Sequence[int], bool]], *, outputs: int = 1) -> int:
         """Run parts `(sequence, first position, tokens, whether logits are wanted after them)`: 0 is success.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from distil_sql.models.llama_cpp.api.context import Context
 from distil_sql.models.llama_cpp.api.embedder import Embedder
-from distil_sql.models.llama_cpp.api.library import BATCH, HAS_AMX, LlamaError, Logits
+from distil_sql.models.llama_cpp.api.library import BATCH, GPU_BATCH, HAS_AMX, LlamaError, Logits
 from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
 
 Candidates = npt.NDArray[np.void]
@@ -22,16 +22,23 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 class Weights:
     """A loaded GGUF and its vocabulary."""
 
-    def __init__(self, path: str, *, gpu_layers: int = 0, mmap: bool = True) -> None:
+    def __init__(
+        self, path: str, *, gpu_layers: int = 0, mmap: bool = True, go_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`go_on` is asked while the file is read; it raises `LlamaError` where that says no, or llama.cpp does."""
         params = _L.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.use_extra_bufts = not HAS_AMX
         params.load_mode = _L.LLAMA_LOAD_MODE_MMAP if mmap else _L.LLAMA_LOAD_MODE_NONE
+        asked = _L.llama_progress_callback(lambda _progress, _data: go_on())  # kept while it may be called
+        params.progress_callback = asked
         self._model: Any = _L.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
             raise LlamaError(
                 "llama.cpp cannot load it: it is damaged, or of an architecture this version does not know"
             )
+        self.batch = GPU_BATCH if gpu_layers else BATCH
+        """Most tokens in one decode."""
         self._vocab: Any = _L.llama_model_get_vocab(self._model)
         self.n_vocab: int = _L.llama_vocab_n_tokens(self._vocab)
         self.n_ctx_train: int = _L.llama_model_n_ctx_train(self._model)
@@ -62,19 +69,23 @@ class Weights:
         _L.llama_model_meta_val_str(self._model, key.encode(), buffer, size + 1)
         return buffer.value.decode("utf-8", "replace")
 
-    def cell_bytes(self) -> int:
-        """Bytes of key and value cache that one token of one sequence takes (f16)."""
+    def head_sizes(self) -> tuple[int, int]:
+        """Numbers that a head keeps of one token: of its key and of its value."""
         arch = self.metadata("general.architecture") or ""
         heads = max(1, _L.llama_model_n_head(self._model))
         width = _L.llama_model_n_embd(self._model) // heads
         key = int(self.metadata(f"{arch}.attention.key_length") or width)
-        value = int(self.metadata(f"{arch}.attention.value_length") or width)
+        return key, int(self.metadata(f"{arch}.attention.value_length") or width)
+
+    def cell_bytes(self, kind: tuple[int, int] = (1, 2)) -> int:
+        """Bytes of cache that one token of one sequence takes, kept in blocks of so many numbers and bytes (f16)."""
+        block, size = kind
         kv_heads = max(1, _L.llama_model_n_head_kv(self._model))
-        return int(_L.llama_model_n_layer(self._model) * kv_heads * (key + value) * 2)
+        return int(_L.llama_model_n_layer(self._model) * kv_heads * sum(self.head_sizes()) * size // block)
 
     def score_bytes(self, cells: int) -> int:
         """Bytes of attention scores that a full decode over so many cells takes without flash attention."""
-        return int(_L.llama_model_n_head(self._model) * cells * BATCH * 4)
+        return int(_L.llama_model_n_head(self._model) * cells * self.batch * 4)
 
     def control_texts(self) -> dict[str, tuple[int, bool]]:
         """How control tokens are spelled: text -> (token, whether it takes the white space after it)."""
@@ -132,9 +143,9 @@ class Weights:
             raise LlamaError("llama.cpp refuses the grammar made from the schema")
         return Grammar(sampler)
 
-    def context(self, *, sequences: int, cells: int, threads: int, flash_attention: bool) -> Context:
-        """Room for `sequences` of `cells` tokens each."""
-        return Context(self._model, self.n_vocab, sequences, cells, threads, flash_attention)
+    def context(self, *, sequences: int, cells: int, threads: int, flash_attention: bool, kv_cache: int = 1) -> Context:
+        """Room for `sequences` of `cells` tokens each; `kv_cache` is ggml's number of the cache's type (f16)."""
+        return Context(self._model, self.n_vocab, self.batch, sequences, cells, threads, flash_attention, kv_cache)
 
     def embedder(self, *, sequences: int, cells: int, threads: int, pooling: str | None) -> Embedder:
         """For texts of up to `cells` tokens, `sequences` at a time; pooling None is the model's own, else mean."""
