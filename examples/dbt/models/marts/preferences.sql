@@ -1,0 +1,3 @@
+with labels as (select * from {{ ref('labels') }})
+
+select * from to_dpo(labels, instruction, response, verdict.score)
