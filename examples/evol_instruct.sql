@@ -3,7 +3,11 @@
 --
 --   distil-sql run examples/evol_instruct.sql -d data.duckdb
 --
--- On a real server: set OPENAI_API_KEY and add --model gpt. For another round copy the last INSERT and count on.
+-- On a real server: set OPENAI_API_KEY and add --model gpt. All rounds are one statement. Up to six of them, each round's
+-- calls go out together; with more the statement still gives the same, but waits for them chunk by chunk (its status
+-- says `blocking`): then take the last round as the next statement's seeds.
+
+SET VARIABLE rounds = 3;
 
 CREATE OR REPLACE MODEL generator (TYPE llama_cpp, path 'tiny', temperature 0.9, max_tokens 48);
 CREATE OR REPLACE MODEL gpt (TYPE openai, model 'gpt-4.1-mini', temperature 1, max_tokens 512, price_in 0.40, price_out 1.60);
@@ -23,34 +27,24 @@ CREATE OR REPLACE MACRO evolution_method(id, round) AS [
     'Make a new one of the same kind about something rarer.'
 ][1 + (hash(id || '/' || round) % 5)::INTEGER];
 
+CREATE OR REPLACE TABLE seeds AS
+SELECT id::VARCHAR AS id, instruction FROM read_csv('instructions.csv') ORDER BY id::INTEGER LIMIT 12;
+
+-- What is no instruction, too like one of its ancestors, or the same as another of its round, is not evolved further.
 CREATE OR REPLACE TABLE evolved AS
-SELECT id::VARCHAR AS id, NULL::VARCHAR AS parent_id, 0 AS round, instruction
-FROM read_csv('instructions.csv') ORDER BY id LIMIT 12;
-
-CREATE OR REPLACE TABLE round_1 AS
-SELECT id || '.1' AS id, id AS parent_id, 1 AS round, evolve(instruction, evolution_method(id, 1)) AS instruction
-FROM evolved WHERE round = 0;
-
-INSERT INTO evolved
-SELECT r.* FROM round_1 r
-WHERE text_problem(r.instruction, min_chars := 3, min_letters := 0.3) IS NULL
-  AND NOT EXISTS (FROM evolved e WHERE text_similarity(e.instruction, r.instruction, size := 3) >= 0.9)
-  AND NOT EXISTS (FROM round_1 s WHERE s.id < r.id AND lower(s.instruction) = lower(r.instruction));
-
-CREATE OR REPLACE TABLE round_2 AS
-SELECT id || '.2' AS id, id AS parent_id, 2 AS round, evolve(instruction, evolution_method(id, 2)) AS instruction
-FROM evolved WHERE round = 1;
-
-INSERT INTO evolved
-SELECT r.* FROM round_2 r
-WHERE text_problem(r.instruction, min_chars := 3, min_letters := 0.3) IS NULL
-  AND NOT EXISTS (FROM evolved e WHERE text_similarity(e.instruction, r.instruction, size := 3) >= 0.9)
-  AND NOT EXISTS (FROM round_2 s WHERE s.id < r.id AND lower(s.instruction) = lower(r.instruction));
-
--- The whole ancestry of each instruction that was evolved last.
-WITH RECURSIVE ancestry AS (
-    SELECT id, parent_id, instruction AS path FROM evolved WHERE round = (SELECT max(round) FROM evolved)
+WITH RECURSIVE tree AS (
+    SELECT id, NULL::VARCHAR AS parent_id, 0 AS round, instruction, [instruction] AS path FROM seeds
     UNION ALL
-    SELECT a.id, e.parent_id, e.instruction || ' → ' || a.path FROM ancestry a JOIN evolved e ON e.id = a.parent_id
+    SELECT id, parent_id, round, instruction, list_append(path, instruction) FROM (
+        SELECT id || '.' || (round + 1) AS id, id AS parent_id, round + 1 AS round, path,
+            evolve(instruction, evolution_method(id, round + 1)) AS instruction
+        FROM tree WHERE round < getvariable('rounds')
+    )
+    WHERE text_problem(instruction, min_chars := 3, min_letters := 0.3) IS NULL
+      AND len(list_filter(path, lambda old: text_similarity(old, instruction, size := 3) >= 0.9)) = 0
+    QUALIFY row_number() OVER (PARTITION BY round, lower(instruction) ORDER BY id) = 1
 )
-SELECT path FROM ancestry WHERE parent_id IS NULL ORDER BY id LIMIT 5;
+SELECT id, parent_id, round, instruction, path FROM tree ORDER BY round, id;
+
+SELECT round, count(*) AS instructions, any_value(array_to_string(path, ' → ')) AS one_of_them
+FROM evolved GROUP BY round ORDER BY round;

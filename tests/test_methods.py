@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 CHECKS = {
     "evol_instruct": (
         "evolved",
-        """SELECT count(DISTINCT id) = count(*) AND max(round) = 2
+        """SELECT count(DISTINCT id) = count(*) AND max(round) BETWEEN 2 AND 3 AND bool_and(len(path) = round + 1)
             AND bool_and(round = 0 OR parent_id IN (SELECT id FROM evolved)) FROM evolved""",
     ),
     "self_instruct": (
@@ -29,9 +30,11 @@ CHECKS = {
     "best_of_n": ("best", "SELECT count(*) > 0 AND count(*) <= 25 AND bool_and(len(messages) = 2) FROM best"),
     "deita": (
         "selected",
-        """SELECT (SELECT count(*) FROM selected) BETWEEN 5 AND 15 AND coalesce(max(
-            text_similarity(a.instruction || a.response, b.instruction || b.response, size := 3)), 0) <= 0.3
-        FROM selected a JOIN selected b ON a.place < b.place""",
+        """SELECT (SELECT count(*) FROM selected) BETWEEN 5 AND 15
+            AND (SELECT max(place) > count(*) FROM selected)
+            AND min(1 - list_cosine_similarity(a.vector, b.vector)) > 0.5
+        FROM ranked a JOIN ranked b ON a.place < b.place
+        WHERE a.place IN (SELECT place FROM selected) AND b.place IN (SELECT place FROM selected)""",
     ),
     "magpie": (
         "sft",
@@ -41,10 +44,10 @@ CHECKS = {
 }
 
 
-def _run(method: str, database: Path) -> str:
+def _run(method: str, database: Path, *options: str, code: int = 0) -> str:
     with contextlib.chdir(database.parent):
-        ended = distil("run", ROOT / "examples" / f"{method}.sql", "-d", database)
-    assert ended.returncode == 0, ended.stderr
+        ended = distil("run", ROOT / "examples" / f"{method}.sql", "-d", database, *options)
+    assert ended.returncode == code, ended.stderr
     return ended.stdout + ended.stderr
 
 
@@ -65,3 +68,17 @@ def test_a_method_does_what_it_says_and_does_it_once(method: str, tmp_path: Path
     before = _state(database, table)
     assert "done: 0 calls" in _run(method, database)
     assert _state(database, table) == before
+
+
+@pytest.mark.parametrize(("method", "calls"), [("evol_instruct", 14), ("deita", 130)])
+def test_a_method_that_was_stopped_goes_on_where_it_was(method: str, calls: int, tmp_path: Path) -> None:
+    database = tmp_path / "x.duckdb"
+    _, check = CHECKS[method]
+    _run(method, database, "--max-calls", str(calls), code=1)
+    said = _run(method, database)
+    found = re.search(r"done: (\d+) calls", said)
+    with duckdb.connect(str(database)) as con:
+        assert con.execute(check).fetchone() == (True,)
+        ((total,),) = con.execute("SELECT count(*) FROM distil.calls").fetchall()
+    assert found is not None
+    assert (total - int(found[1]), total > calls) == (calls, True)

@@ -1,0 +1,1 @@
+SELECT *, grade(instruction, response) AS verdict FROM generations

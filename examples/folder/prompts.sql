@@ -1,0 +1,1 @@
+SELECT id, instruction FROM read_csv('../instructions.csv') LIMIT 20

@@ -1,0 +1,4 @@
+MODEL (
+  name demo.prompts,
+  kind SEED (path '../seeds/instructions.csv')
+);
