@@ -60,11 +60,13 @@ def write(
     tokenizer: str = "llama",
     chat_template: str | None = CHATML,
     seed: int = 0,
+    parts: int = 1,
 ) -> Path:
-    """Write the file and return its path; one seed gives the same bytes."""
+    """Write the file, or its parts, and return the (first) path; one seed gives the same bytes."""
     kind, file_type = _QUANTISATIONS[quantisation]
     pieces = _vocabulary(vocabulary) if tokenizer == "llama" else _byte_vocabulary()
-    writer = gguf.GGUFWriter(str(path), "llama")
+    tensors = 2 + 9 * layers
+    writer = gguf.GGUFWriter(str(path), "llama", split_max_tensors=-(-tensors // parts) if parts > 1 else 0)
     writer.add_name("made up")
     writer.add_vocab_size(len(pieces))
     writer.add_context_length(context)
@@ -106,7 +108,7 @@ def write(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return path if parts == 1 else path.with_name(f"{path.stem}-00001-of-{parts:05}.gguf")
 
 
 def _vocabulary(size: int) -> Sequence[tuple[str, int]]:

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 import distil_sql
-from distil_sql import api
+from distil_sql import sharing
 from tests.fake_server import FakeServer
 from tests.test_functions import column, con, define, one, scripted, shared
 
@@ -204,13 +204,13 @@ def test_a_connection_may_be_collected_while_another_is_opened() -> None:
     gc.disable()
     try:
         del cycle
-        with api._lock:
+        with sharing._lock:
             gc.collect()
     finally:
         gc.enable()
-    waiting = len(api._sessions)
+    waiting = len(sharing._sessions)
     kept = distil_sql.connect()
-    assert len(api._sessions) == waiting  # one more, and one less
+    assert len(sharing._sessions) == waiting  # one more, and one less
     del kept
 
 

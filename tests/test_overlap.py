@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 import distil_sql
+from distil_sql.errors import RunError
 from distil_sql.pipeline import RunOptions, run
 from distil_sql.script import Source, Sql, read_script
 from distil_sql.script.rowwise import overlap_query
@@ -124,3 +125,18 @@ CREATE TABLE retried AS SELECT text_generation('retell ' || id) AS told FROM h W
 """
     run(script, tmp_path / "x.duckdb")
     assert fake_server.stats()["requests"] == 500
+
+
+def test_a_call_made_ahead_that_stops_the_run_is_told_of_its_own_statement(
+    fake_server: FakeServer, tmp_path: Path
+) -> None:
+    fake_server.configure(latency={"fixed_ms": 20}, faults=[{"kind": "400", "ratio": 1.0, "match": '"model": ?"l"'}])
+    database = tmp_path / "x.duckdb"
+    script = SCRIPT.format(url=fake_server.base_url)
+    with pytest.raises(RunError, match=r"task 'judge' failed") as stopped:
+        run(script, database, RunOptions(on_error="fail"))
+    place = next(number for number, line in enumerate(script.splitlines(), start=1) if "CREATE TABLE l" in line)
+    assert f":{place}:" in str(stopped.value)
+    with duckdb.connect(str(database)) as con:
+        states = dict(con.execute("SELECT target, state FROM distil.status WHERE target IN ('g', 'l')").fetchall())
+    assert states == {"g": "interrupted", "l": "failed"}

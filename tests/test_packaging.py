@@ -27,6 +27,10 @@ def test_the_wheel_holds_the_sql_files_the_model_and_the_typed_marker(wheel: Pat
     shipped = {f"distil_sql/sql/{path.relative_to(ROOT / 'sql')}" for path in (ROOT / "sql").rglob("*.*")}
     assert shipped <= names
     assert {"distil_sql/py.typed", "distil_sql/tiny/tiny.gguf"} <= names
+    package = ROOT / "distil_sql/dbt/package"
+    in_dbt = {f"distil_sql/dbt/package/{path.relative_to(package)}" for path in package.rglob("*.*")}
+    assert len(in_dbt) >= 4
+    assert in_dbt <= names
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]
 
 

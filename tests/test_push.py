@@ -81,6 +81,8 @@ def test_the_card_tells_how_the_rows_were_made(database: Path, tmp_path: Path) -
     )
     assert "temperature 0.5" in card
     assert re.search(r"\| `verdict` \| `STRUCT.*` \| 0\.0% \|", card)
+    assert re.search(r"\| `verdict\.score` \| `INTEGER` \| 0\.0% \| \d+ \| -?[\de+]+ to .*, mean ", card)
+    assert re.search(r"\| `verdict\.reason` \| `VARCHAR` \| 0\.0% \| \d+ \| \d+ to \d+, mean .* characters \|", card)
     assert "| `unused` |" not in card  # another table's task
     assert "CREATE OR REPLACE TABLE labelled AS SELECT *, grade" in card
     assert (tmp_path / "up" / "pipeline.sql").read_text().strip() in card
@@ -107,6 +109,51 @@ def test_the_card_is_what_datasets_and_the_hub_read(database: Path, tmp_path: Pa
     assert loaded["train"].column_names == ["messages"]
     prompts = [{row["messages"][0]["content"] for row in loaded[part]} for part in ("train", "test")]
     assert not prompts[0] & prompts[1]
+
+
+def test_the_card_measures_what_is_nested(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "n.duckdb")) as con:
+        con.execute("""CREATE TABLE n AS
+            SELECT i > 1 AS good, [{'role': 'user', 'content': repeat('x', i)}] AS messages,
+            CASE WHEN i > 2 THEN {'a': {'b': [i, i]}, 'c c': NULL::VARCHAR} END AS s FROM range(1, 5) t(i)""")
+    ended = distil("push", "n", "org/name", "--dry-run", tmp_path / "up", "-d", tmp_path / "n.duckdb")
+    assert ended.returncode == 0, ended.stderr
+    card = (tmp_path / "up" / "README.md").read_text()
+    for line in (
+        "| `good` | `BOOLEAN` | 0.0% | 2 | true 75.0% |",
+        "| 0.0% | 4 | 1 to 1, mean 1 items |",
+        "| `messages[].role` | `VARCHAR` | 0.0% | 1 | 4 to 4, mean 4 characters |",
+        "| `messages[].content` | `VARCHAR` | 0.0% | 4 | 1 to 4, mean 2.5 characters |",
+        "| `s.a.b` | `BIGINT[]` | 0.0% | 2 | 2 to 2, mean 2 items |",
+        "| `s.c c` | `VARCHAR` | 100.0% | 0 |  |",
+    ):
+        assert line in card, line
+
+
+def test_a_test_split_without_rows_is_left_out_and_one_without_a_class_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "few.duckdb"
+    with duckdb.connect(str(path)) as con:
+        con.execute(
+            "CREATE TABLE few AS SELECT 'q' || i AS prompt, 'a' AS completion, true AS label FROM range(3) t(i)"
+        )
+        con.execute("""CREATE TABLE rare AS SELECT 'q' || i AS prompt, 'a' AS completion, i <> 7 AS label
+            FROM range(100) t(i)""")
+        con.execute(
+            "CREATE TABLE same AS SELECT 'q' AS prompt, 'a' || i AS completion, true AS label FROM range(9) t(i)"
+        )
+    ended = distil("push", "few", "org/name", "--test", "0.01", "--dry-run", tmp_path / "up", "-d", path)
+    assert ended.returncode == 0, ended.stderr
+    assert "no row fell into test" in ended.stderr
+    assert [file.name for file in (tmp_path / "up" / "data").iterdir()] == ["train-00000-of-00001.parquet"]
+    assert "split: test" not in (tmp_path / "up" / "README.md").read_text()
+    ended = distil("export", "few", "-o", tmp_path / "few.jsonl", "--test", "0.01", "-d", path)
+    assert (ended.returncode, ended.stdout.count("rows in")) == (0, 1)
+    assert not (tmp_path / "few.test.jsonl").exists()
+    ended = distil("export", "rare", "-o", tmp_path / "rare.jsonl", "-f", "kto", "--test", "0.1", "-d", path)
+    assert "test has no row where label is false" in ended.stderr
+    ended = distil("export", "same", "-o", tmp_path / "same.jsonl", "--test", "0.999", "-d", path)
+    assert ended.returncode == 2
+    assert "leaves no row to train on" in ended.stderr
 
 
 def test_what_looks_like_a_key_is_masked() -> None:

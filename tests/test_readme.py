@@ -93,6 +93,18 @@ def test_the_python_block_runs(database: str, tmp_path: Path, monkeypatch: pytes
     exec(next(iter(_blocks("python"))), {})
 
 
+def test_a_connection_of_ones_own_gets_the_tasks(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    shutil.copy(database, tmp_path / "data.duckdb")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(next(block for block in _blocks("python") if "distil_sql.register(" in block), names)
+    assert str(names["best"].schema.field("verdict").type) == "struct<score: int32, reason: string>"
+
+
 def test_the_embeddings_shown_are_made(database: str, tmp_path: Path) -> None:
     import shutil
 

@@ -26,7 +26,7 @@ COLUMNS = {
     ),
     "calls": (
         "call_id task task_version model sample messages response status error_kind error finish_reason attempts "
-        "input_tokens output_tokens cached_tokens cost latency_ms run_id created_at scores"
+        "input_tokens output_tokens cached_tokens cost latency_ms run_id created_at scores reasoning_tokens"
     ),
 }
 TABLE = "CREATE OR REPLACE TABLE answers AS SELECT text_generation('q ' || i) AS x FROM range({}) t(i);"

@@ -1,15 +1,17 @@
 """How close does a run come to the least time its calls can take? Wall over ideal, against a local server.
 
-    python -m tests.benchmarks.bench_throughput [--only tail|flat|ceiling] [--rounds 3] [--profile]
+    python -m tests.benchmarks.bench_throughput [--only tail|single|flat|ceiling] [--rounds 3] [--profile]
 
 Ideal is the sum of the latencies that the server imposed, over the concurrency; `window` is what a perfect sliding
-window takes for the same latencies in the same order (one slow last call makes it longer than the ideal). The machine
-is shared, so compare ratios. `--profile` samples where the engine's thread and the whole process spend their time.
+window takes for the same latencies in the same order (one slow last call makes it longer than the ideal). `bare` is
+what clients without a table, a ledger or a prompt take for the same calls in the same minute. The machine is shared, so
+compare ratios. `--profile` samples where the engine's thread and the whole process spend their time.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import collections
 import statistics
 import sys
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import distil_sql
+from tests.benchmarks.bench_http_clients import measure
 from tests.fake_server import FakeServer
 
 GRADE = """CREATE OR REPLACE LABELLER TASK grade(instruction VARCHAR, response VARCHAR)
@@ -87,8 +90,51 @@ def flat(folder: Path, server: FakeServer) -> float:
     script = models(server, 100) + "CREATE OR REPLACE TABLE g AS SELECT text_generation(instruction) AS x FROM prompts;"
     wall, cpu, _ = run(script, database)
     print(f"  flat     5000 calls of 50 ms: {wall:.2f} s of wall, ideal 2.50 s, wall/ideal {wall / 2.5:.3f}; ", end="")
-    print(f"CPU {cpu / 5:.2f} ms a call")
+    print(f"CPU {cpu / 5:.2f} ms a call; bare pyreqwest {bare_pyreqwest(server, 5000, 100):.2f} s")
     return wall / 2.5
+
+
+def single(folder: Path, server: FakeServer) -> float:
+    """5,000 calls with a heavy tail, 100 at once. Gives wall over that of a perfect window for the same draw."""
+    database = new_database(folder, prompts(5000))
+    server.reset()
+    server.configure(latency=TAIL)
+    script = models(server, 100) + "CREATE OR REPLACE TABLE g AS SELECT text_generation(instruction) AS x FROM prompts;"
+    wall, cpu, _ = run(script, database)
+    window = server.window_s(100)
+    print(
+        f"  single   5000 calls, heavy tail: {wall:.2f} s of wall, window {window:.2f} s, {wall / window:.3f} of it; ",
+        end="",
+    )
+    print(f"CPU {cpu / 5:.2f} ms a call")
+    return wall / window
+
+
+def bare_pyreqwest(server: FakeServer, calls: int, concurrency: int) -> float:
+    """Seconds that our HTTP client takes alone."""
+    rate, _ = measure("pyreqwest", f"{server.base_url}/chat/completions", None, calls, concurrency, True)
+    return calls / rate
+
+
+def bare_openai(server: FakeServer, calls: int, concurrency: int) -> float:
+    """Seconds that the openai package takes for as many calls."""
+    from openai import AsyncOpenAI
+
+    async def ask() -> float:
+        client = AsyncOpenAI(base_url=server.base_url, api_key="none", max_retries=0)
+        left = iter(range(calls))
+
+        async def worker() -> None:
+            for number in left:
+                text = f"Question number {number}"
+                await client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
+
+        await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "warm"}])
+        started = time.perf_counter()
+        await asyncio.gather(*(worker() for _ in range(concurrency)))
+        return time.perf_counter() - started
+
+    return asyncio.run(ask())
 
 
 def ceiling(folder: Path, server: FakeServer) -> float:
@@ -102,7 +148,12 @@ def ceiling(folder: Path, server: FakeServer) -> float:
     print(f"  ceiling  {rows} rows: {rows / wall:,.0f} rows/s, CPU {cpu * 1000 / rows:.3f} ms a row; ", end="")
     again, cpu_again, state = run(script, database)
     hits = sum(line.tally.hits for line in state.lines)
-    print(f"from the ledger {rows / again:,.0f} rows/s, CPU {cpu_again * 1000 / rows:.3f} ms a row ({hits} hits)")
+    print(
+        f"from the ledger {rows / again:,.0f} rows/s, CPU {cpu_again * 1000 / rows:.3f} ms a row ({hits} hits); ",
+        end="",
+    )
+    bare = 2000 / bare_openai(server, 2000, 256)
+    print(f"bare openai {bare:,.0f} calls/s: {rows / wall / bare:.1f} times that")
     return rows / wall
 
 
@@ -135,7 +186,7 @@ def sampled(interval: float = 0.005) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"tail": tail, "flat": flat, "ceiling": ceiling}
+    parts = {"tail": tail, "single": single, "flat": flat, "ceiling": ceiling}
     parser.add_argument("--only", choices=parts)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--profile", action="store_true")

@@ -43,12 +43,13 @@ class RowByRow:
 
 @dataclass
 class Watch:
-    """Seconds inside llama.cpp, and how full the decodes of answers (single tokens only) were."""
+    """Seconds inside llama.cpp, how full the decodes of answers (single tokens only) were, when the last other was."""
 
     seconds: float = 0.0
     all_decodes: int = 0
     decodes: int = 0
     rows: int = 0
+    last_prompt: float = 0.0
 
     @property
     def rows_a_decode(self) -> float:
@@ -68,6 +69,8 @@ def watched() -> Iterator[Watch]:
         if all(len(tokens) == 1 for _, _, tokens, _ in parts):
             watch.decodes += 1
             watch.rows += sum(output for _, _, _, output in parts)
+        else:
+            watch.last_prompt = time.perf_counter()
         return code
 
     def watched_copy(self: Context, source: int, target: int) -> None:

@@ -7,12 +7,13 @@ import json
 import random
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
+from tests.fake_server import dialects
 from tests.fake_server.replies import Reply
 from tests.fake_server.schema import constrained_text
 from tests.fake_server.settings import Settings
@@ -85,6 +86,8 @@ def render(asked: Asked, reply: Reply, settings: Settings, attempt: int, cached:
         return Answer(b"", "", close=True, reset=reply.drop == "reset", kind=reply.kind)
     if reply.body is not None or reply.status != 200:
         body = reply.body if reply.body is not None else error_body("")
+        if settings.dialect != "openai" and reply.status != 200:
+            body = dialects.error(settings.dialect, reply.status, body)
         data = response(reply.status, body, reply.all_headers(), reply.content_type)
         answer = Answer(data, str(reply.status), reply.status == 200 and b'"choices"' in body, kind=reply.kind)
     elif asked.embeddings:
@@ -103,17 +106,20 @@ def _chat(asked: Asked, reply: Reply, settings: Settings, attempt: int, cached: 
         [] if reply.form == "empty_choices" else [_content(asked, reply, settings, attempt, i) for i in range(count)]
     )
     finish = quoted(reply.finish_reason or "stop")
-    refused = reply.refusal is not None
+    silent = reply.refusal is not None or reply.form == "thinking"
     refusal = quoted(reply.refusal) if reply.refusal is not None else "null"
     thought, reasoning = "", ""
-    if settings.reasoning:
+    kwargs = asked.data.get("chat_template_kwargs") or {}
+    if settings.reasoning and kwargs.get("enable_thinking", True):
         thought = (
             settings.reasoning if isinstance(settings.reasoning, str) else f"Thinking about: {asked.last_user[:60]}"
         )
         reasoning = f',"reasoning_content":{quoted(thought)}'
+    if settings.dialect != "openai":
+        return _in_dialect(asked, reply, settings, texts, thought, cached)
     choices = ",".join(
         [
-            f'{{"index":{i},"message":{{"role":"assistant","content":{"null" if refused else quoted(text)},'
+            f'{{"index":{i},"message":{{"role":"assistant","content":{"null" if silent else quoted(text)},'
             f'"refusal":{refusal}{reasoning}}},"logprobs":null,"finish_reason":{finish}}}'
             for i, text in enumerate(texts)
         ]
@@ -146,8 +152,36 @@ def _chat(asked: Asked, reply: Reply, settings: Settings, attempt: int, cached: 
     )  # fmt: skip
 
 
+def _in_dialect(
+    asked: Asked, reply: Reply, settings: Settings, texts: Sequence[str], thought: str, cached: int
+) -> Answer:
+    """The same as another server would say it."""
+    dialect, silent = settings.dialect, reply.form in ("thinking", "empty")
+    finish = reply.finish_reason or "stop"
+    said = [dialects.Said(None if silent else text, reply.refusal, thought, finish) for text in texts]
+    if reply.form == "misplaced":
+        said = [dialects.Said(None, None, text, finish) for text in texts]
+    thoughts = len(thought.split()) * len(texts)
+    written = sum(len((one.text or "").split()) for one in said) + thoughts
+    value: dict[str, Any] = {
+        "id": f"chatcmpl-{asked.key.hex()}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": asked.model,
+        "choices": [dialects.choice(dialect, i, one) for i, one in enumerate(said)],
+        **dialects.extras(dialect),
+    }
+    if settings.usage:
+        reported = cached if settings.cached_tokens is not None else None
+        value["usage"] = dialects.usage(dialect, asked.words, written, thoughts, reported)
+    return Answer(
+        response(200, json.dumps(value).encode(), reply.all_headers()), "200", True, kind=reply.kind,
+        prompt_tokens=asked.words, completion_tokens=written, cached_tokens=cached,
+    )  # fmt: skip
+
+
 def _content(asked: Asked, reply: Reply, settings: Settings, attempt: int, index: int) -> str:
-    if reply.form == "empty":
+    if reply.form in ("empty", "thinking"):
         return ""
     if reply.content is not None:
         text = reply.content

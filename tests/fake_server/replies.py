@@ -3,9 +3,10 @@
 Fault kinds: any three-digit status (``429 500 503 401 403 400`` …), ``429_quota 404_model 400_context``; ``drop``
 (closed without an answer), ``drop_mid`` (closed midway through the body), ``reset`` (TCP reset), ``hang``; 200 with a
 wrong body: ``html malformed_json truncated_json empty_choices``; well-formed answers: ``refusal content_filter length
-empty_content``. Beside its rule's keys a fault takes ``retry_after`` (seconds) with ``header`` (``retry-after``,
-``retry-after-ms``, ``retry-after-date`` or ``x-ratelimit-reset-requests``), and any key of a scripted reply, such as
-``delay_ms`` or ``message``.
+empty_content``, ``thinking`` (cut while it still thinks: no content), ``misplaced`` (in vLLM's place for thoughts).
+Beside its rule's keys a fault takes ``retry_after`` (seconds) with ``header`` (``retry-after``, ``retry-after-ms``,
+``retry-after-date`` or ``x-ratelimit-reset-requests``), and any key of a scripted reply, such as ``delay_ms`` or
+``message``.
 
 A scripted reply is a text, or an object of: ``content`` (text, or JSON to be written as text), ``finish_reason``,
 ``refusal``, ``status``, ``body`` (JSON or text), ``message`` (of the error), ``headers`` (object), ``content_type``,
@@ -71,7 +72,7 @@ class Reply:
     drop: str = ""  # "", "before", "mid" or "reset"
     hang_s: float = 0.0
     delay_ms: float | None = None
-    form: str = ""  # "", "truncated", "malformed", "empty_choices", "cut" or "empty"
+    form: str = ""  # "", "truncated", "malformed", "empty_choices", "cut", "empty", "thinking" or "misplaced"
 
     def all_headers(self) -> list[tuple[str, str]]:
         if self.retry_after_date_s is None:
@@ -95,6 +96,8 @@ KINDS = {
     "content_filter": Reply(finish_reason="content_filter", form="empty"),
     "length": Reply(finish_reason="length", form="cut"),
     "empty_content": Reply(form="empty"),
+    "thinking": Reply(finish_reason="length", form="thinking"),
+    "misplaced": Reply(form="misplaced"),
 }
 
 

@@ -8,7 +8,9 @@
 ``auth`` ``{"api_key"}``: any other key is answered 401
 ``models`` list of names: any other model is answered 404
 ``usage`` bool (true): whether answers carry ``usage``
-``reasoning`` bool or text (false): adds ``reasoning_content`` to messages
+``dialect`` ``openai``, ``vllm``, ``vllm_0.10`` or ``sglang`` (openai): whose form answers and errors have
+``reasoning`` bool or text (false): adds ``reasoning_content`` to messages, unless a request's
+    ``chat_template_kwargs`` have ``enable_thinking`` false
 ``cached_tokens`` bool or ``{"block"?: 16, "capacity"?: 100000}`` (false): simulates a prefix cache
 ``track`` bool (true): remember each distinct body; false bounds memory, and makes ``distinct`` and ``repeats`` null
 ``vary`` bool (false): at temperature > 0, asking the same body again gives another text
@@ -22,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from tests.fake_server.dialects import DIALECTS
 from tests.fake_server.limits import Latency
 from tests.fake_server.replies import Reply, ReplyError, fault_reply, scripted_reply
 
@@ -72,6 +75,7 @@ class Settings:
     models: tuple[str, ...] = ()
     usage: bool = True
     reasoning: bool | str = False
+    dialect: str = "openai"
     cached_tokens: Mapping[str, int] | None = None
     track: bool = True
     vary: bool = False
@@ -96,6 +100,12 @@ class Settings:
                 reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
                 raise SettingsError(f"{name}: {reason}") from error
         return Settings(**checked, given=given)
+
+
+def _dialect(value: str) -> str:
+    if value not in DIALECTS:
+        raise SettingsError(f"one of {', '.join(DIALECTS)}")
+    return value
 
 
 def _rate_limit(value: Mapping[str, float]) -> Mapping[str, float]:
@@ -170,6 +180,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "models": lambda values: tuple(str(value) for value in _list(values)),
     "usage": bool,
     "reasoning": lambda value: value if isinstance(value, str) else bool(value),
+    "dialect": _dialect,
     "cached_tokens": _cached_tokens,
     "track": bool,
     "vary": bool,

@@ -14,7 +14,7 @@ def _unprobed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """A child process for every made-up file would take longer than the tests."""
     pytest.importorskip("llama_cpp")
     if "probed" not in request.fixturenames:
-        monkeypatch.setattr("distil_sql.models.llama_cpp.shelf.probe", lambda path: None)
+        monkeypatch.setattr("distil_sql.models.llama_cpp.shelf.probe", lambda *_: None)
 
 
 @pytest.fixture

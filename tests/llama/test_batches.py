@@ -13,7 +13,6 @@ pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-s
 from distil_sql import tiny
 from distil_sql.models.base import CallError, Message, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel
-from distil_sql.models.llama_cpp.api import BATCH
 from distil_sql.models.llama_cpp.plan import answers, prompts
 from distil_sql.models.llama_cpp.rows import Row, Slot
 from distil_sql.models.llama_cpp.sampling import Sampler
@@ -110,9 +109,9 @@ def test_no_decode_mixes_what_would_change_an_answer() -> None:
     draw = random.Random(0)
     for _ in range(500):
         slots = slots_with(draw, draw.choice([2, 3, 16]))
-        parts = prompts(slots, again=draw.random() < 0.5)
+        parts = prompts(slots, 512, again=draw.random() < 0.5)
         lengths = {len(part.tokens) for part in parts}
-        assert sum(len(part.tokens) for part in parts) <= BATCH
+        assert sum(len(part.tokens) for part in parts) <= 512
         assert not any(length + 1 in lengths for length in lengths)
         assert bool(parts) == any(slot.reading for slot in slots)
         for part in parts:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +21,13 @@ pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-s
 from distil_sql.errors import MissingExtra, ModelError, OptionError
 from distil_sql.models.base import CallError, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, identity
+from distil_sql.models.llama_cpp.api import Weights
 from distil_sql.models.llama_cpp.header import read_header
+from distil_sql.models.llama_cpp.room import Allowance, Room
 from distil_sql.prompt import formats
 from tests import made_up_gguf
 from tests.llama.asking import ask, failure, options, run, user
+from tests.llama.file_hub import FileHub
 
 
 def damaged(folder: Path, small: Path) -> dict[str, tuple[Path, str]]:
@@ -62,7 +67,8 @@ def test_a_file_that_makes_llama_cpp_abort_is_one_sentence(folder: Path, small: 
     path.write_bytes(small.read_bytes().replace(b"<0x41>", b"<0x42>", 1))
     error = failure(options(path), Request(user("x")))
     assert error.fatal
-    assert f"the model file {path} makes llama.cpp crash (GGML_ASSERT" in error.message
+    assert f"the model file {path} makes llama.cpp crash (llama-vocab.cpp:" in error.message
+    assert "GGML_ASSERT" in error.message
 
 
 def test_a_file_that_has_run_is_not_probed_again(
@@ -70,10 +76,97 @@ def test_a_file_that_has_run_is_not_probed_again(
 ) -> None:
     request = Request(user("x"), Sampling(max_tokens=1))
     ask(options(small), [request])
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(subprocess, "Popen", None)
     ask(options(small), [request])
     path = made_up_gguf.write(folder / "unseen.gguf", seed=9)
     assert "NoneType" in failure(options(path), request).message
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ ('a' * 10000000000) | length }}",
+    ],
+    ids=["endless", "huge"],
+)
+def test_a_chat_template_that_comes_to_no_end_is_one_sentence(folder: Path, probed: Path, template: str) -> None:
+    path = made_up_gguf.write(folder / "template.gguf", chat_template=template)
+    error = failure(options(path), Request(user("x")))
+    assert error.message.startswith(f"the model file {path} has a chat template that comes to no end")
+
+
+def test_a_chat_template_that_fails_is_one_sentence(folder: Path) -> None:
+    path = made_up_gguf.write(folder / "fails.gguf", chat_template="{{ messages[0]['content'] + 1 }}")
+    error = failure(options(path), Request(user("x")))
+    assert error.message.startswith("the model's chat template refuses these messages: TypeError")
+    assert not error.fatal
+
+
+# --- parts
+
+
+@pytest.fixture(scope="module")
+def parts(folder: Path) -> list[Path]:
+    first = made_up_gguf.write(folder / "parts.gguf", parts=3)
+    return [first.with_name(first.name.replace("-00001-", f"-0000{number}-")) for number in (1, 2, 3)]
+
+
+def test_a_model_in_parts_is_one_model(folder: Path, small: Path, parts: list[Path]) -> None:
+    request = Request(user("x"), Sampling(max_tokens=9, temperature=0))
+    (whole,) = ask(options(small), [request])
+    for path in parts[:2]:  # any of their names stands for all
+        assert ask(options(path), [request]) == [whole]
+        assert identity(options(path)) == identity(options(parts[0]))
+    copies = [Path(shutil.copy(path, path.with_name(path.name.replace("parts", "copy")))) for path in parts]
+    assert identity(options(copies[0])) == identity(options(parts[0]))
+    copies[2].write_bytes(copies[2].read_bytes()[:-1] + b"x")
+    assert identity(options(copies[0])) != identity(options(parts[0]))
+
+
+def test_a_part_that_is_missing_damaged_or_misnamed_is_one_sentence(folder: Path, parts: list[Path]) -> None:
+    copies = [Path(shutil.copy(path, path.with_name(path.name.replace("parts", "faulty")))) for path in parts]
+    alone = Path(shutil.copy(parts[0], folder / "renamed.gguf"))
+    with pytest.raises(ModelError, match=r"renamed.gguf is one of 3 parts, .*renamed-00001-of-00003.gguf"):
+        check(options(alone))
+    shutil.copy(parts[2], copies[1])
+    with pytest.raises(ModelError, match=r"faulty-00002-of-00003.gguf is part 3 of 3 by its content"):
+        check(options(copies[0]))
+    copies[1].write_bytes(parts[1].read_bytes()[:-1])
+    with pytest.raises(ModelError, match=r"faulty-00002-of-00003.gguf is damaged or cut short"):
+        check(options(copies[0]))
+    copies[1].unlink()
+    with pytest.raises(ModelError, match=f"has 3 parts, and part 2 is missing: {copies[1]}") as caught:
+        check(options(copies[0]))
+    assert failure(options(copies[0]), Request(user("x"))).message == str(caught.value)
+
+
+def test_parts_are_fetched_from_the_hub_together(folder: Path, parts: list[Path]) -> None:
+    with FileHub(folder) as hub:
+        script = """
+import asyncio
+from distil_sql.models.base import CallError, Request, Sampling
+from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, shelf
+shelf.probe = lambda *_: None
+request = Request(({"role": "user", "content": "hi"},), Sampling(max_tokens=3))
+async def main():
+    for name in ("parts-00001-of-00003.gguf", "absent.gguf"):
+        options = LlamaOptions("hf://org/repo/" + name)
+        check(options)
+        model = LlamaModel(options)
+        try:
+            print((await model.complete(request)).output_tokens)
+        except CallError as error:
+            print(error)
+        await model.close()
+asyncio.run(main())
+"""
+        env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=env)
+    answered, refused = done.stdout.splitlines()
+    assert answered == "3"
+    assert refused.startswith("hf://org/repo/absent.gguf cannot be downloaded (")
+    assert sorted(set(hub.fetched)) == [path.name for path in parts]
 
 
 def test_every_call_on_a_broken_model_fails(folder: Path) -> None:
@@ -112,8 +205,36 @@ def test_a_file_without_a_chat_template_needs_a_prompt_format(folder: Path) -> N
     assert by_name == by_template
 
 
+def test_a_smaller_cache_is_another_call_and_has_room_for_more(folder: Path) -> None:
+    path = made_up_gguf.write(folder / "heads_of_32.gguf", width=128)
+    request = Request(user("hi"), Sampling(max_tokens=8, temperature=0))
+    usual = ask(options(path), [request])
+    for kind in ("f32", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"):
+        (answer,) = ask(options(path, kv_cache=kind), [request])
+        assert answer.input_tokens == usual[0].input_tokens
+        assert identity(options(path, kv_cache=kind)) != identity(options(path))
+    assert ask(options(path, kv_cache="q4_0"), [request]) != usual
+    assert identity(options(path, kv_cache="f16")) == identity(options(path))
+    weights = Weights(str(path))
+    sizes = [
+        Room(weights, 2048, False, kind, Allowance(lambda: 3_000_000)).shape(64, 512, 512)[0]
+        for kind in ("f16", "q8_0", "q4_0")
+    ]
+    weights.close()
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_a_cache_that_cannot_be_is_one_sentence(small: Path) -> None:
+    error = failure(options(small, kv_cache="q8_0"), Request(user("x")))  # its heads are of 16 numbers
+    assert error.fatal
+    assert "kv_cache q8_0 keeps 32 numbers together, and a head of the model" in error.message
+    assert "has 16" in error.message
+
+
 def test_options_are_checked() -> None:
     for given, message in (
+        ({"path": "x", "kv_cache": "q3"}, "use f32, f16, bf16"),
+        ({"path": "x", "kv_cache": "q8_0", "flash_attention": False}, "needs flash attention"),
         ({"path": ""}, "path"),
         ({"path": "x", "concurrency": 0}, "concurrency"),
         ({"path": "x", "threads": 0}, "threads"),

@@ -37,6 +37,10 @@ DATE, CLOCK = {"type": "string", "format": "date"}, {"type": "string", "format":
 MOMENT, UUID = {"type": "string", "format": "date-time"}, {"type": "string", "format": "uuid"}
 RANGE = {"type": "integer", "minimum": -12, "maximum": 1305}
 
+ABC = {"a": INTEGER, "b": INTEGER, "c": INTEGER}
+OPEN = {"properties": ABC, "required": ["b"]}
+LOOSE = {"type": "object", "properties": ABC, "additionalProperties": False}
+
 
 @pytest.mark.parametrize(
     ("schema", "good", "bad"),
@@ -75,6 +79,15 @@ def test_strings_of_a_format(weights: Weights, schema: Mapping[str, Any], good: 
         ({"type": "integer", "minimum": 5}, ["5", "10", "99999999999999999999"], ["4", "0", "-5"]),
         ({"type": ["integer", "null"]}, ["3", "null"], ["true", '"3"']),
         ({"type": "array", "items": INTEGER}, ["[]", "[1]", "[1, 2, 3]"], ["[1,2]", "[1, ]", "[ 1]"]),
+        ({"type": "number", "minimum": 0, "maximum": 1}, ["0", "0.25", "1", "1.0"], ["1.5", "-0.5", "2", "10"]),
+        (
+            {"type": "number", "minimum": -20, "maximum": -3},
+            ["-20", "-3", "-3.5", "-19.9"],
+            ["-2.9", "-20.1", "3", "0"],
+        ),
+        (OPEN, ['{"b": 1}', '{"a": 1, "b": 2}', '{"b": 2, "c": 3}', '{"a": 1, "b": 2, "c": 3}'], ["{}", '{"a": 1}']),
+        (OPEN, [], ['{"b": 2, "a": 1}', '{"b": 2, "d": 3}', '{, "b": 2}', '{"b": 2, }']),
+        (LOOSE, ["{}", '{"a": 1}', '{"b": 1}', '{"a": 1, "b": 2}', '{"a": 1, "c": 3}', '{"c": 3}'], ["{, }", "{1}"]),
         ({}, ['{"a": [1, "x", null, {}]}', "[]", "true"], ["{", "[1,2]"]),
     ],
 )
@@ -111,7 +124,10 @@ def test_a_deep_or_wide_schema_becomes_a_grammar(weights: Weights) -> None:
         ({"$ref": "#/$defs/x"}, "ref"),
         ({"enum": []}, "allows nothing"),
         ({"type": "array", "items": INTEGER, "minItems": 5000}, "1000 items"),
-        ({"type": "object", "properties": {"a": INTEGER}, "required": []}, "require them all"),
+        ({"type": "object", "properties": {"a": INTEGER}, "required": ["b"]}, "does not describe"),
+        ({"allOf": [INTEGER, NUMBER]}, "allOf of several"),
+        ({"anyOf": [INTEGER], "minimum": 3}, "cannot also have minimum"),
+        ({"type": "number", "minimum": 0.5}, "whole bounds"),
     ],
 )
 def test_a_schema_that_cannot_be_kept_is_an_error(small: Path, schema: Mapping[str, Any], message: str) -> None:
@@ -120,6 +136,23 @@ def test_a_schema_that_cannot_be_kept_is_an_error(small: Path, schema: Mapping[s
     error = failure(options(small), Request(user("x"), schema=record(v=schema)))
     assert (error.kind, error.fatal) == ("invalid_request", False)
     assert message in error.message
+
+
+def test_references_lead_to_definitions_and_back_to_themselves(weights: Weights) -> None:
+    tree = {"type": "object", "properties": {"n": INTEGER, "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}
+    grammar = weights.grammar(gbnf({**tree, "required": ["n", "next"], "$defs": {"unused": {}}}))
+    try:
+        for token in weights.tokenize('{"n": 1, "next": {"n": 2, "next": null}}'):
+            assert grammar.allows(token)
+            grammar.accept(token)
+        assert grammar.allows(weights.eos)
+    finally:
+        grammar.close()
+    shared = {
+        "$defs": {"a/b": {"oneOf": [INTEGER, {"allOf": [{"type": "null"}]}]}},
+        **record(x={"$ref": "#/$defs/a~1b"}),
+    }
+    assert "ref0" in gbnf(shared)
 
 
 def test_endless_nesting_is_an_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from distil_sql.models.base import CallError, Completion, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, memory
 from distil_sql.models.llama_cpp import room as room_module
 from distil_sql.models.llama_cpp import shelf as shelf_module
+from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
 from tests import made_up_gguf
 from tests.llama.asking import ask, failure, options, run, user
 
@@ -67,6 +69,23 @@ def test_less_memory_means_fewer_sequences_and_none_is_an_error(small: Path, mon
     error = failure(options(small), request)
     assert error.kind == "context_length"
     assert "no memory" in error.message
+
+
+def test_a_context_that_finds_no_memory_is_made_with_fewer_sequences(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, tried = Weights.context, list[int]()
+
+    def only_four(weights: Weights, **given: Any) -> Context:
+        tried.append(given["sequences"])
+        if given["sequences"] > 4:
+            raise LlamaError("there is no memory")
+        return make(weights, **given)
+
+    monkeypatch.setattr(Weights, "context", only_four)
+    request = Request(user("hello"), Sampling(max_tokens=5, temperature=0))
+    assert len(ask(options(small, concurrency=16), [request] * 20)) == 20
+    assert tried == [16, 8, 4]
 
 
 def test_a_model_larger_than_memory_is_not_loaded(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,17 @@ def test_models_take_turns_within_the_memory_they_may_take(
     folder: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = made_up_gguf.write(folder / "other.gguf", seed=3)
-    monkeypatch.setattr(models, "max_model_memory", int(1.5 * small.stat().st_size) + 4_000_000)
     most = 0
+
+    async def context_bytes() -> int:
+        model = LlamaModel(options(small, concurrency=2))
+        await model.complete(Request(user("0"), SHORT_ANSWER))
+        found = model.context_bytes
+        await model.close()
+        return found
+
+    # room for one of them with its context, not for the weights of two beside that
+    monkeypatch.setattr(models, "max_model_memory", int(1.5 * small.stat().st_size) + run(context_bytes()))
 
     async def work() -> list[Completion]:
         nonlocal most

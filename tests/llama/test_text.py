@@ -17,12 +17,12 @@ from distil_sql.models.llama_cpp.api import Weights
 from distil_sql.models.llama_cpp.chat import Chat
 from distil_sql.prompt import formats
 from tests import made_up_gguf
-from tests.llama.asking import ask, options, user
+from tests.llama.asking import ask, options, record, user
 
 
 def forced(text: str) -> Mapping[str, Any]:
     """A schema that only this text answers to."""
-    return {"type": "object", "properties": {"t": {"const": text}}}
+    return record(t={"const": text})
 
 
 @pytest.mark.parametrize("text", ["hé 🦆 日本語 ñ", '"quoted" \\ \n\t\x01', "{{ x }} %s {0}", ""])
