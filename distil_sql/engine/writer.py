@@ -112,13 +112,13 @@ class Writer:
                 reached.set()
 
     def _rest(self, took: float) -> None:
-        """Let the next batch gather, but not once a quarter as many calls wait here as are in flight.
+        """Let the next batch gather, but not once half as many calls wait here as are in flight.
 
         `took` is what the last batch took, in seconds; one whose PARSE takes long is not worth the hurry.
         """
         until = time.monotonic() + _REST * took
         while (left := until - time.monotonic()) > 0:
-            if took < _QUICK_S and self._queue.qsize() >= max(1, self._in_flight() // 4):
+            if took < _QUICK_S and self._queue.qsize() >= max(1, self._in_flight() // 2):
                 return
             time.sleep(min(left, _TICK_S))
 
