@@ -108,6 +108,7 @@ def test_details_say_where_a_value_comes_from(con: duckdb.DuckDBPyConnection, fa
         "input_tokens": 2,
         "output_tokens": 3,
         "cached_tokens": 0,
+        "reasoning_tokens": 0,
         "cost": pytest.approx((2 * 1 + 3 * 2) / 1e6),
         "probabilities": None,
         "logprobs": None,
