@@ -120,8 +120,8 @@ def watch(con: duckdb.DuckDBPyConnection, use: Use) -> None:
         end_use(use)
         return
     mark = pa.table({"open": [True]})
-    weakref.finalize(mark, end_use, use).atexit = False
-    weakref.finalize(con, end_use, use).atexit = False
+    for watched in (mark, con):
+        weakref.finalize(watched, end_use, use).atexit = False  # type: ignore[misc, unused-ignore]  # older stubs
     use.probe = con.cursor()
     use.probe.register("distil_open", mark)  # a temporary view, which no other connection sees
     with _lock:

@@ -49,7 +49,7 @@ class Functions:
         self.passes = Passes()
         self.doors: Doors | None = None
         self._shut = False
-        self._behind = {
+        self._behind: dict[str, Callable[..., Any]] = {
             "distil_response": self._respond,
             "distil_details": self._detail,
             "distil_prompt": self._show_prompt,
