@@ -1,7 +1,6 @@
 """Any server that speaks OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat) or embeddings.
 
-The `openai` package supplies the configuration (addresses, Azure's URLs, authentication headers); the calls themselves
-go over `models.http` as prepared bytes, of whose answers only the fields in use are parsed.
+Calls go over `models.http` as prepared bytes, of whose answers only the fields in use are parsed.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from distil_sql.models.address import address
 from distil_sql.models.base import CallError, Completion, ErrorKind, Request, Sampling, Told
 from distil_sql.models.embedding import Gatherer, packed, shares
 from distil_sql.models.headers import retry_after, told_in
@@ -55,31 +55,8 @@ class OpenAIModel:
         self._client: HttpClient | None = None
         self.told: Told | None = None
         self._common: dict[tuple[Sampling, int, int], tuple[Mapping[str, Any] | None, str]] = {}
-        self._url, self._headers = self._address()  # here, not in the event loop, which the import would hold up
+        self._url, self._headers = address(spec)  # here, not in the event loop, which the import would hold up
         self._texts = Gatherer(self._embed)
-
-    def _address(self) -> tuple[str, dict[str, str]]:
-        """Where calls go, and with what headers."""
-        import openai  # over a second: only where a call is made
-
-        spec = self.spec
-        key = spec.api_key or "none"
-        client: openai.OpenAI
-        if spec.preset == "azure":
-            version = spec.text("api_version") or "2024-10-21"
-            client = openai.AzureOpenAI(
-                api_key=key, api_version=version, azure_endpoint=spec.base_url, azure_deployment=spec.text("model")
-            )
-        else:
-            client = openai.OpenAI(api_key=key, base_url=spec.base_url)
-        headers = {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
-        if spec.preset == "azure":
-            headers["api-key"] = key
-        url = str(client.base_url).rstrip("/") + "/chat/completions"
-        query = "&".join(f"{name}={value}" for name, value in client.default_query.items())
-        client.close()
-        headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
-        return f"{url}?{query}" if query else url, {**headers, "Content-Type": "application/json"}
 
     def body(self, request: Request) -> bytes:
         """The JSON body of one call: what calls have in common is written once, the messages as they come."""

@@ -16,6 +16,9 @@ Schema = Mapping[str, Any]
 DIGITS = 20
 """Most digits of a whole number without bounds."""
 
+LARGEST = 10**40
+"""Bounds beyond it, of either sign, would make rules without end; HUGEINT's are within it."""
+
 MOST_REPEATS = 1000
 """llama.cpp writes repetitions out, and refuses those of more than 2,000."""
 
@@ -143,6 +146,8 @@ class _Writer:
             return self._string(schema)
         if kind in ("integer", "number") and ("minimum" in schema or "maximum" in schema):
             low, high = schema.get("minimum", 1 - 10**DIGITS), schema.get("maximum", 10**DIGITS - 1)
+            if max(abs(low), abs(high)) > LARGEST:
+                raise GrammarError(f"a model cannot be held to a number beyond {LARGEST:g}")
             return self._named(" | ".join((_between if kind == "integer" else _range)(low, high)))
         return str(kind)
 
@@ -193,6 +198,8 @@ class _Writer:
         least, most = schema.get("minItems") or 0, schema.get("maxItems")
         if max(least, most or 0) > MOST_REPEATS:
             raise GrammarError(f"a model cannot be held to an array of more than {MOST_REPEATS} items")
+        if most is not None and most < least:  # llama.cpp would fill the memory
+            raise GrammarError(f"no array has at least {least} items and at most {most}")
         if most == 0:
             return _quote("[]")
         item = self.rule(schema.get("items", True))
@@ -208,6 +215,8 @@ class _Writer:
         least, most = schema.get("minLength") or 0, schema.get("maxLength")
         if max(least, most or 0) > MOST_REPEATS:
             raise GrammarError(f"a model cannot be held to a string length of more than {MOST_REPEATS}")
+        if most is not None and most < least:
+            raise GrammarError(f"no string has at least {least} characters and at most {most}")
         if not least and most is None:
             return "string"
         return self._named(f'"\\"" char{{{least},{"" if most is None else most}}} "\\""')
