@@ -36,9 +36,15 @@ FORCED = {"relevance": DIGIT, "correctness": DIGIT, "confidence": DIGIT, "harmle
 LABELS = ("positive", "negative", "neutral", "mixed")
 
 
+def row_by_row(bench: Bench, times: int) -> RowByRow:
+    """The other side, with room for rows of so many times the usual length."""
+    context = times * (bench.shared + bench.own + bench.answer)
+    return RowByRow(bench.path, bench.threads, context, n_gpu_layers=bench.gpu_layers)
+
+
 def rows(bench: Bench) -> tuple[float, str]:
     """the high-level API, row by row, against the batch"""
-    model, other = bench.model(), RowByRow(bench.path, bench.threads, 2 * (bench.shared + bench.own + bench.answer))
+    model, other = bench.model(), row_by_row(bench, 2)
     tables = [bench.table(bench.rows // bench.repeats) for _ in range(2 * bench.repeats)]
     found = bench.ratio(lambda: [other.answer(r) for r in tables.pop()], lambda: bench.ask(model, tables.pop()))
     bench.close(model)
@@ -47,7 +53,7 @@ def rows(bench: Bench) -> tuple[float, str]:
 
 def ragged(bench: Bench) -> tuple[float, str]:
     """the same for rows of very different lengths"""
-    model, other = bench.model(), RowByRow(bench.path, bench.threads, 4 * (bench.shared + bench.own + bench.answer))
+    model, other = bench.model(), row_by_row(bench, 4)
     table = bench.ragged(bench.rows // bench.repeats)
     found = bench.ratio(lambda: [other.answer(r) for r in table], lambda: bench.ask(model, table[::-1]))
     bench.close(model)
