@@ -50,6 +50,7 @@ class Session:
             self._prepare()
             self.functions.register(root)
             install(root, self.registry)
+            root.execute("SELECT 1").fetchall()  # a result that is not read to its end would hold up all checkpoints
         except BaseException as error:
             self.close()
             if isinstance(error, duckdb.Error):
@@ -150,7 +151,8 @@ class Session:
 def open_database(path: str) -> duckdb.DuckDBPyConnection:
     """DuckDB's connection to a file, which is made if need be; raises DatabaseError.
 
-    A file that is made here can be read by DuckDB 1.5 and its shell. Opened without any setting, so that this process
+    A file that is made here can be read by DuckDB 1.5 and its shell, and holds what 1.5 can write into no older one (a
+    function that returns an ENUM inside another type). Opened without any setting, so that this process
     may open it elsewhere with `duckdb.connect(path)`.
     """
     try:
@@ -163,8 +165,7 @@ def open_database(path: str) -> duckdb.DuckDBPyConnection:
 
 
 def _new_database(path: str) -> duckdb.DuckDBPyConnection:
-    if duckdb.__version__ >= "2":
-        duckdb.connect(path, config={"storage_compatibility_version": "v1.5.0"}).close()
+    duckdb.connect(path, config={"storage_compatibility_version": "v1.5.0"}).close()
     return duckdb.connect(path)
 
 

@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 
 import duckdb
 import pyarrow as pa
@@ -47,7 +48,7 @@ def session_of(con: duckdb.DuckDBPyConnection) -> Session:
     """The session of a connection from `connect`, one that was registered, or a cursor of either; else OptionError."""
     session = _by_connection.get(con) if isinstance(con, duckdb.DuckDBPyConnection) else None
     if session is None or session.closed:
-        with _lock:
+        with _locked():
             session = _session_on(con)
     if session is None:
         raise OptionError(
@@ -61,7 +62,7 @@ def use_of(database: str | duckdb.DuckDBPyConnection) -> Use:
     """A use of the session of a file or connection, opened if this process has none; every `:memory:` is its own."""
     _check_process()
     on_interrupt(_interrupt)
-    with _lock:
+    with _locked():
         _close_unused()
         if isinstance(database, str):
             session = _session_at(database)
@@ -124,7 +125,7 @@ def watch(con: duckdb.DuckDBPyConnection, use: Use) -> None:
         weakref.finalize(watched, end_use, use).atexit = False  # type: ignore[misc, unused-ignore]  # older stubs
     use.probe = con.cursor()
     use.probe.register("distil_open", mark)  # a temporary view, which no other connection sees
-    with _lock:
+    with _locked():
         _by_connection[con] = use.session
 
 
@@ -136,16 +137,32 @@ def end_use(use: Use) -> None:
     if is_inside() or threading.current_thread().name.startswith("distil-"):
         with contextlib.suppress(RuntimeError):  # the process is ending
             threading.Thread(target=_close_soon, name="distil-close").start()
-    elif _lock.acquire(blocking=False):
+    else:
+        _close_if_free()
+
+
+def _close_soon() -> None:
+    with _locked():
+        _close_unused()
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    """Hold the lock, and afterwards close what has ended meanwhile."""
+    try:
+        with _lock:
+            yield
+    finally:
+        _close_if_free()
+
+
+def _close_if_free() -> None:
+    """Close the sessions that have no use left, or leave that to the thread that holds the lock."""
+    while not _ended.empty() and _lock.acquire(blocking=False):
         try:
             _close_unused()
         finally:
             _lock.release()
-
-
-def _close_soon() -> None:
-    with _lock:
-        _close_unused()
 
 
 def _close_unused() -> None:

@@ -198,6 +198,20 @@ def test_a_null_argument_makes_no_call(con: duckdb.DuckDBPyConnection, fake_serv
     assert fake_server.stats()["requests"] == 1
 
 
+def test_a_row_without_a_call_needs_no_model(con: duckdb.DuckDBPyConnection, fake_server: FakeServer) -> None:
+    said = column(con, "SELECT say(topic, model := named) FROM (VALUES (NULL, 'nowhere'), ('a', NULL)) v(topic, named)")
+    assert said[0] is None
+    assert said[1]
+    assert fake_server.stats()["requests"] == 1
+
+
+def test_a_sample_for_each_row_is_a_call_for_each(con: duckdb.DuckDBPyConnection, fake_server: FakeServer) -> None:
+    query = "SELECT count(say('a', sample := i::INTEGER)) FROM range(1500) r(i)"
+    assert [one(con, query), one(con, query)] == [1500, 1500]
+    assert fake_server.stats()["requests"] == 1500
+    assert one(con, "SELECT count(DISTINCT call_id) FROM distil.calls") == 1500
+
+
 def test_a_failed_row_is_null_and_leaves_its_neighbours_alone(
     con: duckdb.DuckDBPyConnection, fake_server: FakeServer
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 import distil_sql
 from distil_sql import sharing
 from distil_sql.errors import DatabaseError, DistilError, OptionError
+from distil_sql.session import Session
 from tests.fake_server import FakeServer
 
 SAY = "CREATE OR REPLACE GENERATOR TASK say(topic VARCHAR) PROMPT 'Say {{ topic }}'; "
@@ -285,6 +287,29 @@ def test_no_connection_that_goes_takes_the_process_with_it(path: Path, fake_serv
     con = distil_sql.connect(db)                               # and left open at the end
     """
     assert output(code, path, fake_server).strip() == "True"
+
+
+def test_what_is_closed_while_another_thread_opens_is_closed(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    con = distil_sql.connect(path)
+    session = sharing.session_of(con)
+    opening, go_on, really = threading.Event(), threading.Event(), sharing._session_at
+
+    def slowly(database: str) -> Session:
+        opening.set()
+        go_on.wait(30)
+        return really(database)
+
+    monkeypatch.setattr(sharing, "_session_at", slowly)
+    thread = threading.Thread(target=lambda: distil_sql.connect(tmp_path / "other.duckdb").close())
+    thread.start()
+    opening.wait(30)
+    con.close()
+    assert not session.closed
+    go_on.set()
+    thread.join()
+    assert session.closed
 
 
 def test_threads_share_one_session(path: Path, fake_server: FakeServer) -> None:

@@ -99,6 +99,13 @@ def test_a_schema_for_every_row_is_no_trouble_to_the_embedded_model(tmp_path: Pa
         ('{"enum": []}', "its enum is no list of values"),
         ('{"items": {"anyOf": []}}', "its anyOf is no list of schemas"),
         ('{"$ref": "#/$defs/x"}', 'it has no "#/$defs/x" to refer to'),
+        ('{"minimum": "3"}', "its minimum is no number"),
+        ('{"properties": {"a": {"maximum": 1e999}}}', "its maximum is no number"),
+        ('{"minimum": NaN}', "its minimum is no number"),
+        ('{"minItems": 1.5}', "its minItems is no whole number"),
+        ('{"maxLength": -1}', "its maxLength is less than 0"),
+        ('{"type": "string", "minLength": 5, "maxLength": 2}', "its minLength is more than its maxLength"),
+        ('{"type": "string", "format": 5}', "its format is no text"),
         ('{"a":' * 3000 + "1" + "}" * 3000, "deep"),
     ],
 )
@@ -121,11 +128,19 @@ def test_a_row_whose_schema_is_none_makes_no_call_and_says_why(
 def test_what_a_grammar_cannot_hold_is_that_rows_error(tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp")
     script = "CREATE OR REPLACE MODEL generator (TYPE llama_cpp, path 'tiny', temperature 0, max_tokens 30);" + TASK
-    rows = _rows([record(a={"type": "boolean"}), record(a={"type": "string", "pattern": "^a"})])
+    rows = _rows(
+        [
+            record(a={"type": "boolean"}),
+            record(a={"type": "string", "pattern": "^a"}),
+            record(a={"type": "integer", "maximum": 10**500}),
+            record(a={"type": "number", "minimum": -1e300}),
+        ]
+    )
     script += f"CREATE OR REPLACE TABLE t AS SELECT i, shaped_details('x', form) AS d FROM {rows};"
     found = _asked(script, tmp_path / "x.duckdb", "SELECT d.value IS NULL, d.error FROM t ORDER BY i")
-    assert [null for null, _ in found] == [False, True]
+    assert [null for null, _ in found] == [False, True, True, True]
     assert "pattern" in found[1][1]
+    assert "beyond 1e+40" in found[2][1]
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,30 @@ def test_what_was_typed_is_there_again_for_its_owner_alone(path: Path, tmp_path:
         assert terminal.end() == 143
 
 
+@at_a_terminal
+def test_what_may_hold_a_key_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distil_sql.shell.editor import _history, history_file
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    keys = [
+        "CREATE MODEL m (TYPE openai, model 'm', api_key 'hush');",
+        "SET s3_secret_access_key = 'hush';",
+        "ATTACH 'md:?motherduck_token=hush';",
+        "ATTACH 'postgres://me:hush@there/db' AS p (TYPE postgres);",
+        "SELECT say('sk-hush-12345678');",
+    ]
+    plain = [
+        "CREATE MODEL m (TYPE openai, model 'm', api_key_env 'MINE', max_tokens 64);",
+        "SELECT input_tokens FROM t;",
+    ]
+    history = _history()
+    for typed in keys + plain:
+        history.append_string(typed)
+    kept = history_file().read_text()
+    assert "hush" not in kept
+    assert all(typed in kept for typed in plain)
+
+
 # -- in scripts --------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +302,15 @@ def test_statements_of_every_kind_show_their_rows_once(path: Path) -> None:
     ended = distil("shell", path, "--mode", "csv", "-c", ";\n".join(statement for statement, _ in KINDS))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [line for _, shown in KINDS for line in shown]
+
+
+def test_tasks_are_loaded_inside_a_transaction(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "greet.sql").write_text("CREATE GENERATOR TASK greet(who VARCHAR) PROMPT 'Greet {{ who }}';")
+    script = f"BEGIN; LOAD TASKS '{folder}'; {{}}; SELECT count(*) AS n FROM distil.tasks WHERE name = 'greet';"
+    assert shown(path, "--mode", "csv", "-c", script.format("ROLLBACK")) == "n\n0\n"
+    assert shown(path, "--mode", "csv", "-c", script.format("COMMIT")) == "n\n1\n"
 
 
 def test_a_view_that_hides_a_task_is_answered(fake_server: FakeServer, path: Path) -> None:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 import distil_sql
-from distil_sql.errors import DatabaseError
+from distil_sql.errors import DatabaseError, ScriptError
 from tests.command import distil, model, query, value
 from tests.fake_server import FakeServer
 
@@ -62,6 +62,28 @@ def test_a_database_that_cannot_be_written_says_so(fake_server: FakeServer, tmp_
     database.chmod(0o444)
     with pytest.raises(DatabaseError, match="cannot be written: check its permissions"):
         distil_sql.run("SELECT 1", database)
+
+
+@pytest.mark.parametrize("made_by", ["us", "DuckDB"])
+def test_a_label_inside_a_struct_can_be_kept_or_a_sentence_says_how(tmp_path: Path, made_by: str) -> None:
+    task = "CREATE LABELLER TASK t(a VARCHAR) RETURNS STRUCT(label {}) PROMPT '{{{{ a }}}}';"
+    inside, text = task.format("ENUM('x', 'y')"), task.format("VARCHAR")
+    if made_by == "DuckDB":
+        duckdb.connect(str(tmp_path / "x.duckdb")).close()
+        if duckdb.__version__ < "2":
+            with pytest.raises(ScriptError, match="return a VARCHAR"):
+                distil_sql.run(inside, tmp_path / "x.duckdb")
+            inside = text
+    distil_sql.run(inside, tmp_path / "x.duckdb")
+    with distil_sql.connect(tmp_path / "x.duckdb") as con:
+        assert con.execute("SELECT t_prompt('a') IS NOT NULL").fetchone() == (True,)
+
+
+def test_a_database_in_use_can_be_checkpointed(tmp_path: Path) -> None:
+    for _ in ("new", "opened again"):
+        with distil_sql.connect(tmp_path / "x.duckdb") as con:
+            con.execute("CREATE OR REPLACE TABLE t AS SELECT 1")
+            con.execute("CHECKPOINT")  # as DuckDB does by itself, or the log would grow for as long as it is open
 
 
 def test_a_ledger_of_an_older_version_is_used_as_it_is(fake_server: FakeServer, tmp_path: Path) -> None:

@@ -177,3 +177,54 @@ def test_the_offset_of_a_variable_is_where_it_is_used_not_where_it_is_written() 
 def test_a_name_of_jinjas_own_does_not_crash() -> None:
     for text in ("{{ range }}", "{{ cycler }}", "{{ self }}"):
         assert render(text)  # useless, but no crash
+
+
+COLUMNS: dict[str, list[Any]] = {
+    "text": [" a ", "b", "b", "100%", "", "{{ x }}"],
+    "same": ["s"] * 6,
+    "null": [None] * 6,
+    "mixed": [1, True, None, 1.0, Decimal("1.00"), dt.date(2026, 1, 2)],
+    "items": [[1, "ü"], [], None, {"a": True}, [None], [1.0]],
+}
+
+
+@pytest.mark.parametrize("part", ["prompt", "system"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ text }}",
+        "100% of {{ text }} %s %(x)d {{ mixed }}%",
+        "plain 5%",
+        "{{ mixed }} {{ items }} {{ null }}",
+        "{{ same | upper }} {{ null or 'none' }}",
+        "{% if mixed is boolean %}yes{% endif %}{{ mixed }}",
+        "{% set text = text | trim %}{{ text }}",
+        "{% if same %}{% set text = text ~ '!' %}{% endif %}{{ text }}",
+        "{% for text in [text] %}{{ text }}{% endfor %}",
+        "{{ items[0] }}",
+        "{% if text == 'b' %}{{ 'not b' | reject }}{% endif %}ok",
+        "{% if same %}never {{ 1 }}{% endif %}",
+    ],
+)
+def test_a_column_of_rows_reads_as_each_of_them_does(text: str, part: str) -> None:
+    def one(template: Template, values: Mapping[str, Any]) -> str:
+        try:
+            return template.render(values)
+        except TemplateError as error:
+            return repr(error)
+
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in zip(*COLUMNS.values(), strict=True)]
+    alone = [one(Template(text, part), row) for row in rows]
+    together = Template(text, part).render_all(COLUMNS, len(rows))
+    assert [row if isinstance(row, str) else repr(row) for row in together] == alone
+    remembers = Template(text, part)
+    assert [one(remembers, row) for row in rows] == alone
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ range(1000) | random }}", "{{ [[1, 2]] | map('random') | list }}", "{{ lipsum() }}"]
+)
+@pytest.mark.parametrize("columns", [{}, {"x": ["a"] * 40}])
+def test_what_is_drawn_is_drawn_for_each_row(text: str, columns: dict[str, list[str]]) -> None:
+    for part in ("prompt", "system"):
+        assert len(set(map(str, Template(text, part).render_all(columns, 40)))) > 1

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -70,3 +74,16 @@ def test_old_originals_do_not_pile_up(cache: Path, tmp_path: Path) -> None:
         time.sleep(0.01)
     assert len(list(cache.iterdir())) <= 5
     assert len(list(tmp_path.glob("*.duckdb"))) == 8
+
+
+def test_what_a_deleted_database_left_behind_does_not_come_back(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.duckdb"
+    killed = "import distil_sql, os; con = distil_sql.connect('x.duckdb'); con.execute('CREATE TABLE old AS SELECT 1')"
+    killed += f"; os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache.parent)}
+    subprocess.run([sys.executable, "-c", killed], cwd=tmp_path, env=environment, check=False)
+    assert path.with_name("x.duckdb.wal").stat().st_size
+    path.unlink()
+    with distil_sql.connect(path) as con:
+        assert con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'old'").fetchone() == (0,)
+        assert con.execute(WORKS).fetchone() == (True,)

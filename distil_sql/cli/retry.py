@@ -28,4 +28,5 @@ def command(database: str, where: str | None) -> None:
         session.close()
     click.echo(f"{done.asked:,} failed calls asked again, {done.answered:,} answered", err=True)
     if done.changed:
-        click.echo(f"{done.changed:,} left: their task or model has changed or gone, so the script asks anew", err=True)
+        why = "their task or model has changed or gone, or their row chose the schema"
+        click.echo(f"{done.changed:,} left: {why}; delete them from distil.calls and run the script again", err=True)

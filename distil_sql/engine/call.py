@@ -157,6 +157,9 @@ def keys_for(model: ModelSpec, request: Request) -> Keys:
     return Keys(identity(model, embeds=request.embeds), request)
 
 
+_SAMPLES = 1024
+
+
 class Keys:
     """Makes call keys for one (model, sampling, schema): a 128-bit BLAKE2b hash written as a UUID."""
 
@@ -173,7 +176,8 @@ class Keys:
         if base is None:
             base = self._base.copy()
             base.update(b"%d:" % sample)
-            self._of_sample[sample] = base
+            if len(self._of_sample) < _SAMPLES:  # a sample for each row of a table would fill the memory
+                self._of_sample[sample] = base
         digest = base.copy()
         digest.update(messages.encode("utf-8", "surrogatepass"))
         h = digest.hexdigest()

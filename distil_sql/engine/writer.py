@@ -26,7 +26,7 @@ from distil_sql.task import Task
 
 FULL = "the disk is full, so no more calls are made: free some space and run again, what is in the ledger is kept"
 _BATCH = 512
-_TICK_S, _QUICK_S = 0.003, 0.03
+_GATHER_S, _TICK_S, _QUICK_S = 0.04, 0.003, 0.03
 _REST = 3.0  # after a commit, for so many times as long as it took: it costs the same however few calls it holds
 
 Finished = tuple[Call, Completion | None, CallError | None]
@@ -116,7 +116,9 @@ class Writer:
 
         `took` is what the last batch took, in seconds; one whose PARSE takes long is not worth the hurry.
         """
-        until = time.monotonic() + _REST * took
+        if not took:
+            return
+        until = time.monotonic() + max(_GATHER_S, _REST * took)
         while (left := until - time.monotonic()) > 0:
             if took < _QUICK_S and self._queue.qsize() >= max(1, self._in_flight() // 2):
                 return

@@ -124,8 +124,8 @@ def _files(folder: str) -> list[Path]:
 
 
 def stamp_of_new() -> str:
-    """Changes with whatever a new database holds: the shipped files, and the tasks of installed packages."""
-    return hashlib.sha256(f"{stamp()}\n{installed.stamp_of_all()}".encode()).hexdigest()
+    """Changes with whatever a new database holds: the shipped files, the tasks of installed packages, and its form."""
+    return hashlib.sha256(f"{stamp()}\nas v1.5.0\n{installed.stamp_of_all()}".encode()).hexdigest()
 
 
 def stamp() -> str:

@@ -24,8 +24,11 @@ _KEPT = 4  # originals of other versions: environments side by side
 def begin_as_copy(path: str, stamp: str, make: Callable[[str], None]) -> None:
     """Put a copy of the original at `path`, where nothing is yet; `make(path)` makes an original where there is none.
 
-    `stamp` tells originals apart. Does nothing where it cannot be done, or where another process was faster.
+    `stamp` tells originals apart. Does nothing where it cannot be done, or where another process was faster; nor where
+    a file that was deleted left its log behind: that would be taken for the copy's own, and bring back what was in it.
     """
+    if os.path.lexists(f"{path}.wal"):
+        return
     with contextlib.suppress(OSError, DistilError, duckdb.Error):
         original = cache_folder() / f"{stamp[:16]}-{duckdb.__version__}.duckdb"
         if not original.exists():

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+import distil_sql.models.allocator  # noqa: F401  # before pyreqwest is loaded
+
+# isort: split
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 

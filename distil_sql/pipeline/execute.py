@@ -23,6 +23,11 @@ from distil_sql.udf.passes import Missing, Mode, Pass
 
 MAX_PASSES = 6  # a task nested in a task takes one more each; what needs more will not settle
 MAX_SHOWN = 20  # rows of a SELECT that a run shows
+ENUM_INSIDE = (
+    "this file was made in the form of an older DuckDB, which keeps no ENUM inside another type: return a VARCHAR"
+    " there, or let distil-sql make a new file"
+)
+_NOT_KEPT = "non-constant type parameter"
 _ROWS_A_BATCH = 2048
 _SHOWN = ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SHOW", "SUMMARIZE", "EXPLAIN", "PIVOT", "UNPIVOT")
 
@@ -115,7 +120,7 @@ class Executor:
         except (OptionError, duckdb.Error) as error:
             self._rollback()
             registry.load(self.con)
-            raise statement.error(str(error)) from None
+            raise statement.error(ENUM_INSIDE if _NOT_KEPT in str(error) else str(error)) from None
 
     def _sql(self, statement: Sql, line: Line, following: tuple[Statement, Line] | None) -> None:
         verb = transaction_verb(statement)

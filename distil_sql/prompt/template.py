@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
@@ -85,7 +86,9 @@ class Template:
         try:
             tree = environment.parse(text)
             self.variables: frozenset[str] = frozenset(meta.find_undeclared_variables(tree)) - _assigned(tree)
-            self._names = sorted(self.variables)
+            # all that it names: `{% set text = text | trim %}` reads an argument, which is none of its variables
+            self._names = sorted({node.name for node in tree.find_all(nodes.Name)})
+            self._draws = _draws(tree)
             self._pieces = _plain_pieces(tree, self.variables)
             self._compiled = None if self._pieces is not None else environment.from_string(text)
         except TemplateSyntaxError as error:
@@ -103,7 +106,7 @@ class Template:
         if self._pieces is not None:
             return "".join([piece if name is None else str(as_text(values[name])) for piece, name in self._pieces])
         # most system texts depend on little that differs from row to row
-        read = [values.get(name) for name in self._names] if self.part == "system" else None
+        read = [values.get(name) for name in self._names] if self.part == "system" and not self._draws else None
         same = (*read, *map(type, read)) if read is not None else None  # 1 is not true
         try:
             if same is not None and (known := self._rendered.get(same)) is not None:
@@ -124,12 +127,11 @@ class Template:
             read = [columns[name] for _, name in self._pieces if name is not None]
             texts = [[v if v.__class__ is str else as_text(v) for v in column] for column in read]
             return [form % row for row in zip(*texts, strict=True)] if texts else [form % ()] * count
-        if all(_is_constant(columns[name]) for name in self._names) and count:
+        if count and not self._draws and all(_is_constant(columns[name]) for name in self._names if name in columns):
             return [self._render_or_error({name: column[0] for name, column in columns.items()})] * count
         names = list(columns)
-        return [
-            self._render_or_error(dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)
-        ]
+        rows = zip(*columns.values(), strict=True) if columns else repeat((), count)
+        return [self._render_or_error(dict(zip(names, row, strict=True))) for row in rows]
 
     def _render_or_error(self, values: Mapping[str, Any]) -> str | TemplateError:
         try:
@@ -152,6 +154,15 @@ def _is_constant(column: Sequence[Any]) -> bool:
     if first is not None and not isinstance(first, str):
         return False  # 1 equals true
     return column.count(first) == len(column)
+
+
+def _draws(tree: nodes.Template) -> bool:
+    """Whether a template may read otherwise each time: Jinja's filter `random`, also as `map('random')`, and lipsum."""
+    return (
+        any(node.name == "random" for node in tree.find_all(nodes.Filter))
+        or any(node.value == "random" for node in tree.find_all(nodes.Const))
+        or any(node.name == "lipsum" for node in tree.find_all(nodes.Name))
+    )
 
 
 def _assigned(tree: nodes.Template) -> set[str]:

@@ -25,7 +25,10 @@ from prompt_toolkit.styles import Style
 from distil_sql.shell.completion import KEYWORDS, Suggestion
 from distil_sql.shell.partial import partial
 
-_SECRET = re.compile(r"\b(secret|password|token)\b", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?<![a-z])(secret|password|passwd|token|credentials?|access_?key|api_?key(?!_env))(?![a-z])|\bsk-[\w-]{8}|://[^/\s@']*:[^/\s@']*@",
+    re.IGNORECASE,
+)
 _STYLE = Style.from_dict(
     {
         "keyword": "bold",

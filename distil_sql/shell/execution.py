@@ -20,7 +20,7 @@ from distil_sql.pipeline.execute import Executor, Fetch
 from distil_sql.pipeline.faults import sql_error
 from distil_sql.pipeline.overlay import script_connection
 from distil_sql.quoting import text
-from distil_sql.script import Source, Sql, Statement
+from distil_sql.script import LoadTasks, Source, Sql, Statement
 from distil_sql.script.anatomy import transaction_verb
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, RunState, now, remove_sidecar, write_sidecar
@@ -114,7 +114,9 @@ class Statements:
     def _run(self, statement: Statement, line: Line) -> None:
         """Check, run, and enter in the journal a statement that calls tasks."""
         executor, session = self._executor, self.session
-        if not (isinstance(statement, Sql) and transaction_verb(statement) is not None):
+        ends_or_begins = isinstance(statement, Sql) and transaction_verb(statement) is not None
+        # a check of LOAD TASKS tries it in a transaction of its own; where there is one, loading is the check
+        if not ends_or_begins and not (isinstance(statement, LoadTasks) and executor.in_transaction):
             check_script([statement], session.registry, self.con)
         told = isinstance(statement, Sql) and called_tasks(statement, session.registry) and not executor.in_transaction
         journal = Journal.begin(self.con, SCRIPT, "", [line]) if told else _Unwritten(line)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,6 +16,12 @@ from distil_sql.prompt.template import Template, TemplateError
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _ONE = ("items", "additionalProperties", "not")
 _SEVERAL = ("anyOf", "oneOf", "allOf", "prefixItems")
+_BOUNDS = (
+    ("minimum", "maximum", False),
+    ("minLength", "maxLength", True),
+    ("minItems", "maxItems", True),
+    ("minProperties", "maxProperties", True),
+)
 _NAMED = ("properties", "$defs", "definitions")
 
 
@@ -64,6 +71,8 @@ def _problem(schema: Any, root: Mapping[str, Any]) -> str | None:
             return f"there is no type {_brief(type_)}: use {', '.join(_TYPES)}"
     if "enum" in schema and not (isinstance(schema["enum"], list) and schema["enum"]):
         return "its enum is no list of values"
+    if wrong := _wrong_bound(schema):
+        return wrong
     if not _are_texts(schema.get("required", [])):
         return "its required is no list of names"
     if "$ref" in schema and not _is_reference(schema["$ref"], root):
@@ -78,6 +87,24 @@ def _problem(schema: Any, root: Mapping[str, Any]) -> str | None:
             return f"its {key} is no object of schemas"
         inner += schema.get(key, {}).values()
     return next(filter(None, (_problem(child, root) for child in inner)), None)
+
+
+def _wrong_bound(schema: Mapping[str, Any]) -> str | None:
+    """What is wrong with a bound: whoever makes a grammar of the schema computes with them."""
+    for low, high, counts in _BOUNDS:
+        for key in (low, high):
+            value = schema.get(key, 0)
+            kinds = int if counts else int | float
+            is_odd = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
+            if is_odd or not isinstance(value, kinds):
+                return f"its {key} is no {'whole ' if counts else ''}number"
+            if counts and value < 0:
+                return f"its {key} is less than 0"
+        if low in schema and high in schema and schema[low] > schema[high]:
+            return f"its {low} is more than its {high}"
+    return next(
+        (f"its {key} is no text" for key in ("pattern", "format") if not isinstance(schema.get(key, ""), str)), None
+    )
 
 
 def _is_reference(path: object, root: Mapping[str, Any]) -> bool:

@@ -55,7 +55,7 @@ class Batch:
         self.reasons: dict[int, str] = self._nulls(samples, counts)
         self._texts = rendered(task, self._columns, len(models), without=self.reasons)
         self._asked: dict[str, tuple[int, int, Asker]] = {}
-        askers = {model: lasting(model) for model in set(models)}
+        askers: dict[str | None, Asker | None] = {}
         reasons, asked, keys = self.reasons, self._asked, self.keys
         for row, (model, sample, count, text) in enumerate(zip(models, samples, counts, self._texts, strict=True)):
             if row in reasons or not isinstance(text, str):
@@ -68,6 +68,8 @@ class Batch:
                 reasons[row] = str(error)
                 keys.append(None)
                 continue
+            if model not in askers:  # of rows that make a call alone: without one, a model need not be there
+                askers[model] = lasting(model)
             always = askers[model]
             made = []
             for number in range(sample, sample + count):
