@@ -73,6 +73,20 @@ def test_a_given_concurrency_is_kept() -> None:
     assert limits.delay(4) is None
 
 
+def test_a_stray_rejection_holds_up_little_and_a_burst_of_them_much() -> None:
+    """Without a word of how long to wait: a quota that others use too now and then has no room for one call."""
+    clock = Clock()
+    limits = Limits(8, clock=clock)
+    for _ in range(50):
+        limits.answered(1)
+    limits.rejected(None)
+    assert 0 < (limits.delay(0) or 0) <= 0.2
+    clock.now += 2
+    for _ in range(12):
+        limits.rejected(None)
+    assert (limits.delay(0) or 0) >= 0.5
+
+
 def test_the_circuit_opens_after_many_failures_and_closes_with_an_answer() -> None:
     clock = Clock()
     limits = Limits(8, clock=clock)

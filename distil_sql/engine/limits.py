@@ -9,12 +9,14 @@ was answered, so that a server which counts requests a minute is not asked in he
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from distil_sql.models.base import Told
 
 START, CEILING = 16, 256
 _WIDER, _CLOSER, _NO_GAP_S = 1.5, 0.995, 0.001  # the gap between departures: after a burst of 429s, after an answer
+_OUTCOMES, _STRAY, _BRIEF_S = 40, 8, 0.1  # of these, a quarter at most: strays, as of a quota shared with others
 _BREAKER = 20  # failures in a row that open the circuit
 _SLOWEST = 20  # departures a second that the first burst of 429s leaves at least
 
@@ -75,6 +77,7 @@ class Limits:
         self._burst_until = 0.0
         self._streak = 0  # bursts of rejections since the last answer
         self._gap, self._next = 0.0, 0.0
+        self._outcomes: deque[bool] = deque(maxlen=_OUTCOMES)  # the last answers (True) and rejections
         self._troubles, self._open = 0, False  # failures since the last answer; whether the circuit is open
         self._own_rpm, self._own_tpm = rpm, tpm
         self._second, self._answered, self._answered_before = clock(), 0, 0
@@ -103,6 +106,7 @@ class Limits:
         """A call was answered: correct the token estimate, let the window grow."""
         self._streak = self._troubles = 0
         self._open = False
+        self._outcomes.append(True)
         self._count()
         self._answered += 1
         self._gap = self._gap * _CLOSER if self._gap > _NO_GAP_S else 0.0
@@ -139,7 +143,9 @@ class Limits:
         """The server said 429: wait as it asks, and shrink the window once a burst."""
         now = self._clock()
         first_of_burst = now >= self._burst_until
-        pause = retry_after if retry_after is not None else min(30.0, 0.5 * 2 ** min(self._streak, 6))
+        self._outcomes.append(False)
+        stray = retry_after is None and self._outcomes.count(False) * _STRAY <= len(self._outcomes)
+        pause = retry_after if retry_after is not None else _BRIEF_S if stray else self._patience()
         self.pause(pause)
         if first_of_burst:
             self._burst_until = now + max(1.0, pause)
@@ -147,9 +153,14 @@ class Limits:
             self._growing, self._answers = False, 0
             self._count()
             rate = max(self._answered, self._answered_before, _SLOWEST)
-            self._gap = min(1.0, max(self._gap * _WIDER, 1 / rate))
+            slowest = 1 / (0.9 * max(self._answered, self._answered_before, 1)) if stray else 1.0
+            self._gap = min(slowest, max(self._gap * _WIDER, 1 / rate))
             if self.adaptive:
                 self.window = max(1.0, self.window * 0.75)
+
+    def _patience(self) -> float:
+        """Seconds to wait where the server does not say: twice as long for each burst that no answer came between."""
+        return min(30.0, 0.5 * float(2 ** min(self._streak, 6)))
 
     def _count(self) -> None:
         """Keep the answers of this second and the one before."""
