@@ -9,9 +9,8 @@ import pytest
 
 from tests.fake_server import FakeServer
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # started in the background: what the tests start would inherit it
+# started in the background, all that the tests start would inherit that Ctrl-C is ignored
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -86,8 +86,8 @@ def test_faults_that_pass_are_tried_again(con: duckdb.DuckDBPyConnection, fake_s
     if kind == "429":
         reply["retry_after"] = 0.05
     fake_server.configure(faults=[reply])
-    distil_sql.run(TEXTS.format(n=20) + "CREATE OR REPLACE TABLE v AS SELECT embed(text) AS vector FROM texts", con)
-    assert one(con, "SELECT count(vector) FROM v") == 20
+    distil_sql.run(TEXTS.format(n=3) + "CREATE OR REPLACE TABLE v AS SELECT embed(text) AS vector FROM texts", con)
+    assert one(con, "SELECT count(vector) FROM v") == 3
 
 
 def test_a_failed_text_is_asked_again_by_retry(fake_server: FakeServer) -> None:

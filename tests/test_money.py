@@ -99,6 +99,7 @@ def test_a_plan_counts_rows_calls_and_cost_and_makes_no_call(fake_server: FakeSe
     assert generations["seconds"] >= 8, "80 calls at 600 a minute"
     assert fake_server.stats()["requests"] == 0
     assert not Path(database).exists()
+    script.write_text(script.read_text().replace(", rpm 600", ""))  # which is no part of a call's key
     assert distil("run", str(script), "-d", database).returncode == 0
     after = json.loads(distil("plan", str(script), "-d", database, "--json").stdout)
     assert [line["calls"] for line in after] == [0, 0]

@@ -70,7 +70,7 @@ class Progress:
         parts = [f"{done:,} calls", f"{hits:,} answered from the ledger", f"{tokens:,} tokens"]
         if cached := sum(t.cached_tokens for t in tallies):
             read = sum(t.input_tokens for t in tallies)
-            parts.append(f"{cached / max(read, cached):.0%} of the prompts' from the server's cache")
+            parts.append(f"{cached / max(read, cached):.0%} of the prompts' cached")
         if any(t.priced for t in tallies):
             parts.append(f"${cost:,.4f}")
         click.echo(f"done: {', '.join(parts)}", err=True)

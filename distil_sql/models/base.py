@@ -53,10 +53,11 @@ class Sampling:
     logprobs: bool = field(default=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One call: the chat so far, how to sample, and the JSON schema the answer must have (None: free text).
 
+    Not frozen, which would take it twice as long to be made; nobody changes one.
     `embeds`: the answer is the vector of the last message's text (see `models.embedding`), and nothing is sampled.
     `written`: the messages as compact JSON, where whoever asks has them so at hand.
     """
@@ -69,7 +70,7 @@ class Request:
     written: str = field(default="", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completion:
     """One answer. Token counts are those the model reported (0 where it reported none).
 

@@ -24,7 +24,7 @@ _CONNECT_S = 30.0
 _TELLING = ("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens")  # all that is read of a good answer's headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """Status, headers (lower-case names) and the whole body."""
 

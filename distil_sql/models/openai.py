@@ -54,21 +54,22 @@ class OpenAIModel:
         self.concurrency = spec.whole("concurrency") or 0
         self._client: HttpClient | None = None
         self.told: Told | None = None
-        self._common: dict[tuple[Sampling, int, int], tuple[Mapping[str, Any] | None, str]] = {}
+        self._common: dict[tuple[int, int, int], tuple[tuple[Sampling, Mapping[str, Any] | None], str]] = {}
         self._url, self._headers = address(spec)  # here, not in the event loop, which the import would hold up
         self._texts = Gatherer(self._embed)
 
     def body(self, request: Request) -> bytes:
         """The JSON body of one call: what calls have in common is written once, the messages as they come."""
         seeded = request.sample if request.sampling.seed is not None else 0
-        key = (request.sampling, id(request.schema), seeded)
-        common = self._common.get(key)
-        if common is None or common[0] is not request.schema:
+        asked = request.sampling, request.schema
+        key = (id(asked[0]), id(asked[1]), seeded)  # all calls of a task hold the same two: to hash them takes longer
+        known = self._common.get(key)
+        if known is None or known[0][0] is not asked[0] or known[0][1] is not asked[1]:
             if len(self._common) > _COMMON:
                 self._common.clear()
-            common = self._common[key] = (request.schema, _compact(self._parameters(request))[:-1])
+            known = self._common[key] = (asked, _compact(self._parameters(request))[:-1])
         messages = request.written or _compact(request.messages)
-        return f'{common[1]},"messages":{messages}}}'.encode()
+        return f'{known[1]},"messages":{messages}}}'.encode()
 
     def _parameters(self, request: Request) -> dict[str, Any]:
         """The body without its messages."""
