@@ -33,6 +33,27 @@ def model_options(command: _Command) -> _Command:
     return command
 
 
+def budget_options(who: str) -> Callable[[_Command], _Command]:
+    """Adds --max-cost, --max-tokens-total and --max-calls, which bound what `who` uses: "this run"."""
+
+    def add(command: _Command) -> _Command:
+        for option, kind, unit, what in (
+            ("--max-calls", click.IntRange(0), "N", "Stop before it makes more calls."),
+            ("--max-tokens-total", click.IntRange(0), "N", "Stop before it uses more tokens."),
+            ("--max-cost", click.FloatRange(0), "USD", f"Stop before {who} spends more."),
+        ):
+            command = click.option(option, type=kind, metavar=unit, help=what)(command)
+        return command
+
+    return add
+
+
+def error_ratio_option(what: str) -> Callable[[_Command], _Command]:
+    """Adds --max-error-ratio, of which `what` says what more failures do: "Stop when more than this share …"."""
+    text = f"{what} (after the first 50)."
+    return click.option("--max-error-ratio", type=click.FloatRange(0, 1), default=0.5, show_default=True, help=text)
+
+
 def overrides(
     generator: str | None, labeller: str | None, model: str | None, embedder: str | None = None
 ) -> dict[str, str]:
@@ -55,3 +76,8 @@ def size(text: str) -> int:
         raise click.BadParameter(f"{text!r} is no amount of memory: write it as 8GB or 512MB")
     number, unit, binary = found.groups()
     return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))
+
+
+model_memory_option = click.option(
+    "--max-model-memory", type=size, metavar="SIZE", help="What embedded models may take together, such as 8GB."
+)

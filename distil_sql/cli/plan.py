@@ -18,10 +18,10 @@ from distil_sql.cli.options import database_option, model_options, overrides
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(script: str, database: str, as_json: bool, **models: str | None) -> None:
     """Say what SCRIPT would do: rows, calls, answers at hand, tokens, cost and time. Makes no call, writes nothing."""
-    from distil_sql.cli.progress import span
     from distil_sql.cli.tables import show
     from distil_sql.pipeline import read_source
     from distil_sql.pipeline.plan import plan
+    from distil_sql.wording import span
 
     planned = list(plan(read_source(Path(script)), database, overrides(**models)))
     if as_json:

@@ -10,9 +10,7 @@ import click
 
 from distil_sql.pipeline.execute import MAX_SHOWN
 from distil_sql.status import Line, RunState
-from distil_sql.wording import bar, counts, ended, label, running, span
-
-__all__ = ["Progress", "bar", "counts", "ended", "label", "running", "span"]
+from distil_sql.wording import ended, running
 
 _REDRAW_S, _PLAIN_EVERY_S = 0.2, 10.0
 

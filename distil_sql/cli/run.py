@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from distil_sql.cli.options import database_option, model_options, overrides, size
+from distil_sql.cli.options import (
+    budget_options,
+    database_option,
+    error_ratio_option,
+    model_memory_option,
+    model_options,
+    overrides,
+)
 from distil_sql.errors import DistilError, Interrupted
 
 
@@ -23,19 +30,9 @@ from distil_sql.errors import DistilError, Interrupted
     show_default=True,
     help="What a failed row does: become NULL with its reason in distil.calls, or stop the run.",
 )
-@click.option(
-    "--max-error-ratio",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Stop when more than this share of a statement's calls failed (after the first 50).",
-)
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Stop before this run spends more.")
-@click.option("--max-tokens-total", type=click.IntRange(0), metavar="N", help="Stop before it uses more tokens.")
-@click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Stop before it makes more calls.")
-@click.option(
-    "--max-model-memory", type=size, metavar="SIZE", help="What embedded models may take together, such as 8GB."
-)
+@error_ratio_option("Stop when more than this share of a statement's calls failed")
+@budget_options("this run")
+@model_memory_option
 @click.option("--overlap/--no-overlap", default=True, help="Ask for the next statement's calls while one is under way.")
 @click.option("--restart", is_flag=True, help="Begin at the first statement, even if the last run did not finish.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distil_sql.cli.options import model_options, overrides
+from distil_sql.cli.options import budget_options, error_ratio_option, model_options, overrides
 
 if TYPE_CHECKING:
     from distil_sql.serve import Server
@@ -27,16 +27,8 @@ _REPORT_S = 1.0
 @click.option("--host", default="localhost", show_default=True, help="The address to listen on.")
 @click.option("--token", help=f"What clients must know; made if not given. Better set as {_TOKEN}.")
 @model_options
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Spend no more for all clients together.")
-@click.option("--max-tokens-total", type=click.IntRange(0), metavar="N", help="Use no more tokens.")
-@click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Make no more calls.")
-@click.option(
-    "--max-error-ratio",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Fail a query when more than this share of the calls failed (after the first 50).",
-)
+@budget_options("this server, for all clients together,")
+@error_ratio_option("Fail a query when more than this share of the calls failed")
 def command(
     database: str,
     port: int,

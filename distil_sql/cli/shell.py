@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from distil_sql import __version__
-from distil_sql.cli.options import model_options, overrides, size
+from distil_sql.cli.options import budget_options, error_ratio_option, model_memory_option, model_options, overrides
 from distil_sql.errors import DistilError, Interrupted, MissingExtra, OptionError
 
 if TYPE_CHECKING:
@@ -33,19 +33,9 @@ _DRAW_AFTER_S, _REDRAW_S = 0.3, 0.2
 @click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="Run this file, before any -c, and leave.")
 @click.option("--mode", metavar="MODE", help="duckbox, csv, json, jsonlines, markdown, line or list.")
 @model_options
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Stop before this session spends more.")
-@click.option("--max-tokens-total", type=click.IntRange(0), metavar="N", help="Stop before it uses more tokens.")
-@click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Stop before it makes more calls.")
-@click.option(
-    "--max-error-ratio",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Stop a statement when more than this share of its calls failed (after the first 50).",
-)
-@click.option(
-    "--max-model-memory", type=size, metavar="SIZE", help="What embedded models may take together, such as 8GB."
-)
+@budget_options("this session")
+@error_ratio_option("Stop a statement when more than this share of its calls failed")
+@model_memory_option
 def command(
     database: str | None,
     database_: str | None,

@@ -17,9 +17,7 @@ from distil_sql.script import Source, read_script
 from distil_sql.script.anatomy import function_calls
 from distil_sql.session import Session
 from distil_sql.status import Line
-from distil_sql.udf.passes import Mode, Pass
-
-_ROWS_A_BATCH = 2048
+from distil_sql.udf.passes import Mode, Pass, evaluated
 
 
 def ask(
@@ -88,8 +86,8 @@ def _demand(
             for statement in stage:
                 con.execute(statement)
             with session.functions.passes.during(con, current):
-                for batch in con.sql(query).to_arrow_reader(_ROWS_A_BATCH):
-                    current.tally.rows += batch.num_rows if current.counts_hits else 0
+                for rows in evaluated(con, query):
+                    current.tally.rows += rows if current.counts_hits else 0
         except duckdb.Error as error:
             if isinstance(current.error, DistilError):
                 raise current.error from None

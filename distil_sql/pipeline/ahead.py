@@ -13,9 +13,8 @@ from distil_sql.pipeline.execute import MAX_PASSES
 from distil_sql.script import Source, Sql, read_script
 from distil_sql.script.anatomy import inner_select
 from distil_sql.session import Session
-from distil_sql.udf.passes import Mode, Pass
+from distil_sql.udf.passes import Mode, Pass, evaluated
 
-_ROWS_A_BATCH = 2048
 _QUERY = ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "(")
 
 
@@ -34,7 +33,7 @@ def ask_ahead(session: Session, con: duckdb.DuckDBPyConnection, query: str) -> T
             before = tally.total
             try:
                 with functions.passes.during(con, current):
-                    for _ in con.sql(query).to_arrow_reader(_ROWS_A_BATCH):
+                    for _ in evaluated(con, query):
                         pass
                 engine.drain(tally)
             except BaseException as error:

@@ -13,22 +13,16 @@ import duckdb
 
 from distil_sql.check import apply_ddl, called_tasks
 from distil_sql.errors import DistilError, Interrupted, OptionError
-from distil_sql.pipeline.faults import sql_error
+from distil_sql.pipeline.faults import ddl_reason, sql_error
 from distil_sql.pipeline.overlap import Overlap
 from distil_sql.script import Sql, Statement
 from distil_sql.script.anatomy import inner_select, is_conditional, is_transactional, target, transaction_verb
 from distil_sql.session import Session
 from distil_sql.status import Journal, Line, now
-from distil_sql.udf.passes import Missing, Mode, Pass
+from distil_sql.udf.passes import Missing, Mode, Pass, evaluated
 
 MAX_PASSES = 6  # a task nested in a task takes one more each; what needs more will not settle
 MAX_SHOWN = 20  # rows of a SELECT that a run shows
-ENUM_INSIDE = (
-    "this file was made in the form of an older DuckDB, which keeps no ENUM inside another type: return a VARCHAR"
-    " there, or let distil-sql make a new file"
-)
-_NOT_KEPT = "non-constant type parameter"
-_ROWS_A_BATCH = 2048
 _SHOWN = ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "DESCRIBE", "SHOW", "SUMMARIZE", "EXPLAIN", "PIVOT", "UNPIVOT")
 
 
@@ -120,7 +114,7 @@ class Executor:
         except (OptionError, duckdb.Error) as error:
             self._rollback()
             registry.load(self.con)
-            raise statement.error(ENUM_INSIDE if _NOT_KEPT in str(error) else str(error)) from None
+            raise statement.error(ddl_reason(error)) from None
 
     def _sql(self, statement: Sql, line: Line, following: tuple[Statement, Line] | None) -> None:
         verb = transaction_verb(statement)
@@ -164,9 +158,8 @@ class Executor:
         self.session.engine.on_commit(self._progress(line))
         with self.session.functions.passes.during(self.con, current):
             try:
-                reader = self.con.sql(query).to_arrow_reader(_ROWS_A_BATCH)
-                for batch in reader:
-                    line.tally.rows += batch.num_rows if first else 0
+                for rows in evaluated(self.con, query):
+                    line.tally.rows += rows if first else 0
             except duckdb.Error as error:
                 self._raise_stop(statement, current, error)
                 return False

@@ -22,6 +22,10 @@ _WRITTEN_WRONG = (
     duckdb.OutOfRangeException,
     duckdb.SyntaxException,
 )
+_ENUM_INSIDE = (
+    "this file was made in the form of an older DuckDB, which keeps no ENUM inside another type: return a VARCHAR"
+    " there, or let distil-sql make a new file"
+)
 _PLACE = re.compile(r"\n\s*\nLINE (\d+): (.*)\n( *)\^", re.DOTALL)
 
 
@@ -34,6 +38,11 @@ def sql_error(statement: Statement, error: duckdb.Error) -> DistilError:
         assert isinstance(placed, DistilError)
         return placed
     return RunError(str(placed))
+
+
+def ddl_reason(error: Exception) -> str:
+    """Why a statement of ours could not be carried out."""
+    return _ENUM_INSIDE if "non-constant type parameter" in str(error) else str(error)
 
 
 def _sentence(text: str) -> str:

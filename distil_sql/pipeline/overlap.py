@@ -16,7 +16,7 @@ from distil_sql.engine import Tally
 from distil_sql.errors import DistilError
 from distil_sql.script import Sql
 from distil_sql.session import Session
-from distil_sql.udf.passes import Mode, Pass
+from distil_sql.udf.passes import Mode, Pass, evaluated
 
 _EVERY_S = 0.1
 _FIRST = 50  # a fiftieth of the calls is answered before the first look
@@ -84,7 +84,7 @@ class Overlap:
         current = Pass(Mode.DEMAND, self._run_id, self._later, counts_hits=False)
         try:
             with self._session.functions.passes.during(self._con, current):
-                for _ in self._con.sql(query).to_arrow_reader(2048):
+                for _ in evaluated(self._con, query):
                     if self._stopped.is_set():
                         return False
         except (duckdb.Error, DistilError):

@@ -24,7 +24,7 @@ from distil_sql.models.options import ModelSpec
 from distil_sql.pipeline.overlay import Overlay
 from distil_sql.script import Source, Sql
 from distil_sql.script.anatomy import inner_select, target
-from distil_sql.udf.passes import Mode, Pass
+from distil_sql.udf.passes import Mode, Pass, evaluated
 
 _CHARACTERS_A_TOKEN = (3.0, 4.5)  # many and few tokens for the same text
 _USUAL_ANSWER = 64  # tokens, where the ledger knows nothing of the task
@@ -140,7 +140,7 @@ def _planned(
             over.make(aim, query)
             planned.rows = _one(over.con, f"SELECT count(*) FROM {aim}")
         else:
-            planned.rows = sum(batch.num_rows for batch in over.con.sql(query).to_arrow_reader(2048))
+            planned.rows = sum(evaluated(over.con, query))
     planned.hits = current.tally.hits
     _sum(planned, counter)
     return planned

@@ -16,6 +16,15 @@ PASS_VARIABLE = "distil_pass"
 """The connection's variable that tells the functions which pass a call belongs to."""
 
 
+_ROWS_A_BATCH = 2048
+
+
+def evaluated(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[int]:
+    """Run a query for what its functions do, its rows thrown away; gives how many there were, batch by batch."""
+    for batch in con.sql(query).to_arrow_reader(_ROWS_A_BATCH):
+        yield batch.num_rows
+
+
 class Mode(Enum):
     """DEMAND asks and answers NULL at once; REPLAY refuses; BLOCKING asks and waits; PLAN counts and pretends."""
 

@@ -141,22 +141,25 @@ class Shelf:
     def bury(self, user: User) -> None:
         """A user will never come back: its weights are left where they are, and nobody waits for them."""
         with self._changed:
-            for key, copy in list(self._copies.items()):
-                copy.users.discard(user)
-                if not copy.users:
-                    del self._copies[key]
+            self._taken_from(user)
             self._loading = {key: (size, by) for key, (size, by) in self._loading.items() if by is not user}
             self._changed.notify_all()
 
     def give_back(self, user: User) -> None:
         """A user is done, for now; weights that nobody uses are freed."""
         with self._changed:
-            for key, copy in list(self._copies.items()):
-                copy.users.discard(user)
-                if not copy.users:
-                    copy.weights.close()
-                    del self._copies[key]
+            for copy in self._taken_from(user):
+                copy.weights.close()
             self._changed.notify_all()
+
+    def _taken_from(self, user: User) -> list[Copy]:
+        """Take all copies from a user; gives those that nobody uses any more. The lock is held."""
+        for copy in self._copies.values():
+            copy.users.discard(user)
+        unused = {key: copy for key, copy in self._copies.items() if not copy.users}
+        for key in unused:
+            del self._copies[key]
+        return list(unused.values())
 
     def room(self, user: User) -> int | None:
         """Bytes that a user's context may take of the memory allowed; None: as much as there is."""
