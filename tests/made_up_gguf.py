@@ -61,8 +61,12 @@ def write(
     chat_template: str | None = CHATML,
     seed: int = 0,
     parts: int = 1,
+    endless: bool = False,
 ) -> Path:
-    """Write the file, or its parts, and return the (first) path; one seed gives the same bytes."""
+    """Write the file, or its parts, and return the (first) path; one seed gives the same bytes.
+
+    `endless`: greedy answers are words alone, and do not end by themselves.
+    """
     kind, file_type = _QUANTISATIONS[quantisation]
     pieces = _vocabulary(vocabulary) if tokenizer == "llama" else _byte_vocabulary()
     tensors = 2 + 9 * layers
@@ -98,6 +102,8 @@ def write(
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     for name, weights in _weights(len(pieces), width, layers, kv_heads * width // heads, hidden, seed):
+        if endless and name == "token_embd.weight":  # the scores are computed with them as well
+            weights[[number for number, (_, kind) in enumerate(pieces) if kind != gguf.TokenType.NORMAL]] *= 0.01
         if weights.ndim == 1:
             writer.add_tensor(name, weights)
         elif kind == gguf.GGMLQuantizationType.F16:

@@ -26,37 +26,50 @@ import click
 
 from distil_sql import api
 from distil_sql.models.base import Completion, Request
-from distil_sql.models.llama_cpp.options import KV_CACHES, processors
+from distil_sql.models.llama_cpp.machine import processors
+from distil_sql.models.llama_cpp.options import KV_CACHES
 from tests import made_up_gguf
-from tests.benchmarks.llama_baselines import RowByRow, record, watched
 from tests.benchmarks.llama_bench import Bench, peak
+from tests.benchmarks.llama_watch import record, watched
+from tests.benchmarks.row_by_row import Apart
 
 DIGIT = {"type": "integer", "minimum": 1, "maximum": 9}
 FORCED = {"relevance": DIGIT, "correctness": DIGIT, "confidence": DIGIT, "harmless": {"type": "boolean"}}
+CONTEXT = 2048
 LABELS = ("positive", "negative", "neutral", "mixed")
-
-
-def row_by_row(bench: Bench, times: int) -> RowByRow:
-    """The other side, with room for rows of so many times the usual length."""
-    context = times * (bench.shared + bench.own + bench.answer)
-    return RowByRow(bench.path, bench.threads, context, n_gpu_layers=bench.gpu_layers)
 
 
 def rows(bench: Bench) -> tuple[float, str]:
     """the high-level API, row by row, against the batch"""
-    model, other = bench.model(), row_by_row(bench, 2)
     tables = [bench.table(bench.rows // bench.repeats) for _ in range(2 * bench.repeats)]
-    found = bench.ratio(lambda: [other.answer(r) for r in tables.pop()], lambda: bench.ask(model, tables.pop()))
-    bench.close(model)
-    return found
+    return against_row_by_row(bench, tables)
 
 
 def ragged(bench: Bench) -> tuple[float, str]:
     """the same for rows of very different lengths"""
-    model, other = bench.model(), row_by_row(bench, 4)
     table = bench.ragged(bench.rows // bench.repeats)
-    found = bench.ratio(lambda: [other.answer(r) for r in table], lambda: bench.ask(model, table[::-1]))
+    return against_row_by_row(bench, [table, table[::-1]] * bench.repeats)
+
+
+def against_row_by_row(bench: Bench, tables: list[list[Request]]) -> tuple[float, str]:
+    """Each side takes every second table; both must give as many tokens as they may."""
+
+    def whole(table: list[Request], tokens: list[int]) -> None:
+        assert tokens == [request.sampling.max_tokens for request in table], "a side answered more or less than asked"
+
+    def row_by_row(table: list[Request]) -> None:
+        whole(table, [other.answer(request)[1] for request in table])
+
+    def together(table: list[Request]) -> None:
+        whole(table, [answer.output_tokens for answer in bench.ask(model, table)])
+
+    other = Apart(bench.path, bench.threads, CONTEXT, n_gpu_layers=bench.gpu_layers)
+    other.answer(bench.request("a", answer=1))  # it has been loaded
+    model = bench.model()
+    turns = iter(tables)
+    found = bench.ratio(lambda: row_by_row(next(turns)), lambda: together(next(turns)), lambda: other.processor_seconds)
     bench.close(model)
+    other.close()
     return found
 
 
@@ -284,7 +297,9 @@ def main(
             return
         path = (keep or Path(folder)) / f"{size}-{quantisation}.gguf"
         if not path.exists():
-            made_up_gguf.write(path, quantisation=quantisation, context=2048, **made_up_gguf.SIZES[size])
+            made_up_gguf.write(
+                path, quantisation=quantisation, context=CONTEXT, endless=True, **made_up_gguf.SIZES[size]
+            )
         bench = Bench(path=path, runner=runner, **given)
         row = f"{bench.shared}+{bench.own} tokens and answers of {bench.answer}"
         click.echo(f"{size} {quantisation}, {row}, {bench.concurrency} sequences, {bench.threads} threads")

@@ -16,6 +16,7 @@ from distil_sql.models.llama_cpp import LlamaModel
 from distil_sql.models.llama_cpp.plan import answers, prompts
 from distil_sql.models.llama_cpp.rows import Row, Slot
 from distil_sql.models.llama_cpp.sampling import Sampler
+from distil_sql.models.llama_cpp.threads import Threads
 from tests import made_up_gguf
 from tests.llama.asking import (
     BOOLEAN,
@@ -83,10 +84,16 @@ def test_typed_answers_do_not_depend_on_the_batch_either(folder: Path, quantisat
         assert [(a.text, a.finish_reason, a.probabilities) for a in answers] == [expected[i] for i in order]
 
 
-def test_answers_do_not_depend_on_threads(small: Path) -> None:
-    requests = [Request(user(f"{n} " * 200), Sampling(max_tokens=3, temperature=0)) for n in range(2)]
-    one, two = (ask(options(small, threads=threads), requests) for threads in (1, 2))
-    assert [answer.text for answer in one] == [answer.text for answer in two]
+def test_answers_do_not_depend_on_threads(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Sampling(max_tokens=12, temperature=0, logprobs=True)
+    requests = [Request(user(f"{n} " * 40 * (n + 1)), given) for n in range(6)]
+    expected = [answer.logprobs for answer in ask(options(small, threads=1), requests)]
+    for threads in (2, 3, 5):
+        assert [answer.logprobs for answer in ask(options(small, threads=threads), requests)] == expected
+    draw = random.Random(0)
+    monkeypatch.setattr(Threads, "count", lambda self, size: draw.randint(1, 4))  # another with each decode
+    monkeypatch.setattr(Threads, "took", lambda self, size, seconds: None)
+    assert [answer.logprobs for answer in ask(options(small), requests)] == expected
 
 
 def slots_with(draw: random.Random, count: int) -> list[Slot]:
@@ -149,7 +156,7 @@ def test_a_seed_gives_another_answer(small: Path) -> None:
 
 
 def test_greedy_answers_are_those_of_the_high_level_api() -> None:
-    from tests.benchmarks.llama_baselines import RowByRow
+    from tests.benchmarks.row_by_row import RowByRow
 
     questions = ("Write cat in capitals.", "Name a fruit.", "What is 2 + 3?", "What is the capital of France?")
     requests = [Request(user(text), Sampling(temperature=0, max_tokens=24)) for text in questions]

@@ -12,7 +12,7 @@ pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-sql[test]'")
 
 from distil_sql.models.base import CallError, Completion, Request, Sampling
-from distil_sql.models.llama_cpp import LlamaModel, memory
+from distil_sql.models.llama_cpp import LlamaModel, machine
 from distil_sql.models.llama_cpp import room as room_module
 from distil_sql.models.llama_cpp import shelf as shelf_module
 from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
@@ -96,5 +96,5 @@ def test_a_model_larger_than_memory_is_not_loaded(small: Path, monkeypatch: pyte
 
 
 def test_available_memory_is_a_number_of_bytes() -> None:
-    free = memory.available_bytes()
+    free = machine.available_bytes()
     assert free is None or free > 10_000_000

@@ -23,7 +23,8 @@ from distil_sql.models.llama_cpp.sampling import Sampler
 from distil_sql.models.llama_cpp.shelf import SHELF
 from distil_sql.models.llama_cpp.waiting import Waiting
 from tests import made_up_gguf
-from tests.benchmarks.llama_baselines import RowByRow, watched
+from tests.benchmarks.llama_watch import watched
+from tests.benchmarks.row_by_row import RowByRow
 from tests.command import distil
 from tests.llama.asking import ask, failure, options, run, user
 

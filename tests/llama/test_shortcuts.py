@@ -19,7 +19,7 @@ from distil_sql.models.llama_cpp.api import Weights
 from distil_sql.models.llama_cpp.constraint import Ahead, Form, Spelling
 from distil_sql.models.llama_cpp.grammar import gbnf
 from distil_sql.models.llama_cpp.labels import Labels, Reading, closed_set
-from tests.benchmarks.llama_baselines import watched
+from tests.benchmarks.llama_watch import watched
 from tests.llama.asking import BOOLEAN, SHORT, ask, options, record, user
 
 DIGIT = {"type": "integer", "minimum": 1, "maximum": 9}
@@ -132,7 +132,7 @@ def test_a_labels_probability_is_the_product_along_its_way(small: Path) -> None:
     spelling = Spelling(weights)
     values = ["very good", "very bad", "good", "bad", "bat"]
     labels = Labels(spelling.tokens, "value", values)
-    context = weights.context(sequences=1, cells=256, threads=1, flash_attention=False)
+    context = weights.context(sequences=1, cells=256, flash_attention=False)
 
     def scores(tokens: list[int]) -> Any:
         context.trim(0, 0)

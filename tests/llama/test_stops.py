@@ -15,7 +15,7 @@ pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-s
 
 from distil_sql.models.base import CallError, Completion, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel
-from tests.benchmarks.llama_baselines import watched
+from tests.benchmarks.llama_watch import watched
 from tests.llama.asking import options, record, run, user
 
 

@@ -14,17 +14,16 @@ from collections.abc import Sequence
 
 from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
-from distil_sql.models.llama_cpp.options import KV_CACHES, UNQUANTISED, LlamaOptions, processors
+from distil_sql.models.llama_cpp.machine import processors
+from distil_sql.models.llama_cpp.options import KV_CACHES, UNQUANTISED, LlamaOptions
 from distil_sql.models.llama_cpp.plan import FEWEST, Part, answers, prompts
 from distil_sql.models.llama_cpp.room import Allowance, Room
 from distil_sql.models.llama_cpp.rows import Row, Slot
+from distil_sql.models.llama_cpp.threads import Threads
 from distil_sql.models.llama_cpp.waiting import Waiting
 
 WORTH_COPYING = 16
 """Shared tokens from which copying another slot's cells beats computing them again."""
-
-SMALL_MODEL = 20_000_000
-"""Parameters below which one thread is best: waiting for each other takes threads longer than the work."""
 
 PATIENCE = 8
 """Steps for which a gap among the running slots may last before it is closed: mostly a new row comes first."""
@@ -38,6 +37,8 @@ class Batch:
         self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
         flash = options.flash_attention
         self._flash = (options.gpu_layers != 0 or options.kv_cache not in UNQUANTISED) if flash is None else flash
+        steady = self._flash and options.kv_cache in UNQUANTISED
+        self._threads = Threads(options.threads or processors(), steady=steady)
         self._context: Context | None = None
         self._slots: list[Slot] = []
         self._waiting = Waiting()
@@ -139,7 +140,6 @@ class Batch:
                 self._context = self._weights.context(
                     sequences=sequences,
                     cells=cells,
-                    threads=self._options.threads or (1 if self._weights.parameters < SMALL_MODEL else processors()),
                     flash_attention=self._flash,
                     kv_cache=KV_CACHES[self._options.kv_cache],
                 )
@@ -219,10 +219,9 @@ class Batch:
                 del part.slot.cells[-part.again :]
                 context.trim(part.slot.sequence, len(part.slot.cells))
         exact = self._weights.quantised  # of other weights, one row of logits is computed otherwise than several
-        code = context.decode(
-            [(p.slot.sequence, len(p.slot.cells), p.tokens, p.output or (p.padding and not exact)) for p in parts],
-            outputs=1 if exact else 2,
-        )
+        what = [(p.slot.sequence, len(p.slot.cells), p.tokens, p.output or (p.padding and not exact)) for p in parts]
+        size, outputs = sum(len(part.tokens) for part in parts), 1 if exact else 2
+        code = self._threads.run(size, lambda threads: context.decode(what, outputs=outputs, threads=threads))
         if code:
             if not self._aborted:
                 self._spoil(context, parts, code)

@@ -17,10 +17,12 @@ from distil_sql.models.llama_cpp.constraint import Form, Spelling
 from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
 from distil_sql.models.llama_cpp.header import BLOCKS, Value
 from distil_sql.models.llama_cpp.labels import Labels, Reading, closed_set
-from distil_sql.models.llama_cpp.options import KV_CACHES, LlamaOptions, check_header, is_template, processors
+from distil_sql.models.llama_cpp.machine import processors
+from distil_sql.models.llama_cpp.options import KV_CACHES, LlamaOptions, check_header, is_template
 from distil_sql.models.llama_cpp.room import Allowance
 from distil_sql.models.llama_cpp.rows import Row
 from distil_sql.models.llama_cpp.sampling import MAX_TOKENS, Sampler
+from distil_sql.models.llama_cpp.threads import Threads
 from distil_sql.prompt import formats
 
 _FORMS = 256
@@ -40,6 +42,7 @@ class Loaded:
         self._forms: dict[str, Form] = {}
         self._labels: dict[str, Labels | None] = {}
         self._embedder: Embedder | None = None
+        self._threads = Threads(options.threads or processors())
 
     @cached_property
     def _chat(self) -> Chat:
@@ -106,7 +109,6 @@ class Loaded:
             self._embedder = self.weights.embedder(
                 sequences=self._options.concurrency,
                 cells=-(-longest // 256) * 256,
-                threads=self._options.threads or processors(),
                 pooling=self._options.pooling,
             )
         vectors: dict[int, list[float]] = {}
@@ -118,9 +120,13 @@ class Loaded:
                     taken.append(number)
                     room -= len(texts[number])
             waiting = [number for number in waiting if number not in set(taken)]
-            for number, vector in zip(taken, self._embedder.embed([texts[n] for n in taken]), strict=True):
-                vectors[number] = vector.tolist()
+            found = self._pass([texts[number] for number in taken], self._embedder)
+            vectors.update(zip(taken, found, strict=True))
         return [vectors[number] for number in range(len(texts))]
+
+    def _pass(self, texts: Sequence[Sequence[int]], embedder: Embedder) -> list[list[float]]:
+        found = self._threads.run(sum(map(len, texts)), lambda threads: embedder.embed(texts, threads))
+        return [vector.tolist() for vector in found]
 
     def _row(self, request: Request, done: Done) -> Row:
         sampling = request.sampling

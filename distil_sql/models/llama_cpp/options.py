@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -42,7 +41,8 @@ class LlamaOptions:
 
     path: a GGUF file (one part of several stands for all), `tiny` (the model shipped with the package) or
         `hf://org/repo/file.gguf`.
-    concurrency: sequences decoded together. threads: None is all processors, one for a small model.
+    concurrency: sequences decoded together. threads: the most that a decode has, None all
+        processors; it has fewer while other work holds those.
     gpu_layers: layers to put on a GPU (-1: all), where llama.cpp was built for one.
     context: most tokens of one prompt with its answer; None is as many as the prompts need and memory has.
     flash_attention: None is on a GPU only; on a CPU it is slower, and makes answers depend on what else is running.
@@ -89,11 +89,6 @@ class LlamaOptions:
             raise OptionError(f"pooling {self.pooling!r} cannot be: use mean, cls or last")
         if self.prompt_format is not None and not is_template(self.prompt_format):
             formats.template(self.prompt_format)
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_template(prompt_format: str) -> bool:

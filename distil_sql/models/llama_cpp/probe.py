@@ -98,7 +98,7 @@ def run(path: str) -> None:
     weights = Weights(path)
     tokens = [*weights.tokenize("a b", whole=True), 0, 0][:2]
     with contextlib.suppress(LlamaError):  # it may be for embeddings alone
-        weights.context(sequences=1, cells=256, threads=1, flash_attention=False).decode([(0, 0, tokens, True)])
+        weights.context(sequences=1, cells=256, flash_attention=False).decode([(0, 0, tokens, True)])
     if template := weights.metadata("tokenizer.chat_template"):
         from distil_sql.models.llama_cpp.chat import Chat
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from distil_sql.models.llama_cpp.api import LlamaError, Weights
 from distil_sql.models.llama_cpp.header import BLOCKS
-from distil_sql.models.llama_cpp.memory import available_bytes
+from distil_sql.models.llama_cpp.machine import available_bytes
 from distil_sql.models.llama_cpp.options import KV_CACHES
 
 SMALLEST = 512

@@ -18,7 +18,7 @@ from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.files import fingerprint, local_files, read_model
 from distil_sql.models.llama_cpp.files import size as size_of
 from distil_sql.models.llama_cpp.header import Value
-from distil_sql.models.llama_cpp.memory import available_bytes
+from distil_sql.models.llama_cpp.machine import available_bytes
 from distil_sql.models.llama_cpp.options import LlamaOptions, check_header
 from distil_sql.models.llama_cpp.probe import probe
 

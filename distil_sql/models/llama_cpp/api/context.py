@@ -11,7 +11,7 @@ import numpy as np
 
 from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
 from distil_sql.models.llama_cpp.api.library import LlamaError, Logits
-from distil_sql.models.llama_cpp.api.token_batch import TokenBatch
+from distil_sql.models.llama_cpp.api.token_batch import Piece, TokenBatch
 
 
 class Context:
@@ -24,7 +24,6 @@ class Context:
         batch: int,
         sequences: int,
         cells: int,
-        threads: int,
         flash_attention: bool,
         kv_cache: int,
     ) -> None:
@@ -33,7 +32,6 @@ class Context:
         self.batch = batch = max(batch, sequences)
         params.n_batch = params.n_ubatch = batch
         params.n_outputs_max = min(batch, 2 * sequences)  # else there is room for the scores of a whole batch
-        params.n_threads = params.n_threads_batch = threads
         params.kv_unified, params.no_perf = False, True
         params.flash_attn_type = (
             _L.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -57,15 +55,16 @@ class Context:
         self.cells: int = _L.llama_n_ctx_seq(self._context)
         self._batch = TokenBatch(batch)
 
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int], bool]], *, outputs: int = 1) -> int:
-        """Run parts `(sequence, first position, tokens, whether logits are wanted after them)`: 0 is success.
+    def decode(self, pieces: Sequence[Piece], *, outputs: int = 1, threads: int = 1) -> int:
+        """Run pieces of sequences with so many threads: 0 is success.
 
-        `outputs`: of how many of the last tokens logits are computed, where they are wanted.
+        `outputs`: of how many of a piece's last tokens logits are computed, where they are wanted.
         """
-        for sequence, position, tokens, _ in parts:
+        for sequence, position, tokens, _ in pieces:
             if not 0 <= sequence < self.sequences or position + len(tokens) > self.cells:
                 raise LlamaError("a batch that does not fit was made (please report this)")
-        self._batch.fill(parts, outputs=outputs)
+        self._batch.fill(pieces, outputs=outputs)
+        _L.llama_set_n_threads(self._context, threads, threads)
         code: int = _L.llama_decode(self._context, self._batch.struct)
         if code == 0:
             _L.llama_synchronize(self._context)

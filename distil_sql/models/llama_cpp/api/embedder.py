@@ -22,36 +22,36 @@ POOLINGS = {
 class Embedder:
     """A context that pools the states of a text's tokens into one vector."""
 
-    def __init__(self, model: Any, sequences: int, cells: int, threads: int, pooling: str | None) -> None:
+    def __init__(self, model: Any, sequences: int, cells: int, pooling: str | None) -> None:
         self.size = max(512, cells)
         """Most tokens of one pass: a text is read whole, for some models look both ways."""
         self.sequences = sequences
         kind = _L.LLAMA_POOLING_TYPE_UNSPECIFIED if pooling is None else POOLINGS[pooling]
-        self._context: Any = self._made(model, cells, threads, kind)
+        self._context: Any = self._made(model, cells, kind)
         if pooling is None and self._context and _L.llama_pooling_type(self._context) not in POOLINGS.values():
             _L.llama_free(self._context)
-            self._context = self._made(model, cells, threads, POOLINGS["mean"])
+            self._context = self._made(model, cells, POOLINGS["mean"])
         if not self._context:
             raise LlamaError(f"no memory for {sequences} texts of {cells} tokens")
         self._memory: Any = _L.llama_get_memory(self._context)
         self._width: int = _L.llama_model_n_embd(model)
         self._batch = TokenBatch(self.size)
 
-    def _made(self, model: Any, cells: int, threads: int, pooling: int) -> Any:
+    def _made(self, model: Any, cells: int, pooling: int) -> Any:
         params = _L.llama_context_default_params()
         params.n_ctx, params.n_seq_max = cells * self.sequences, self.sequences
         params.n_batch = params.n_ubatch = self.size
-        params.n_threads = params.n_threads_batch = threads
         params.kv_unified, params.no_perf = False, True
         params.flash_attn_type = _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.embeddings, params.pooling_type = True, pooling
         return _L.llama_init_from_model(model, params)
 
-    def embed(self, texts: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float32]]:
+    def embed(self, texts: Sequence[Sequence[int]], threads: int) -> list[npt.NDArray[np.float32]]:
         """A vector of length 1 for each text of tokens; together they have at most `size`."""
         if len(texts) > self.sequences or not all(texts):
             raise LlamaError("a batch that does not fit was made (please report this)")
         self._batch.fill([(number, 0, tokens, True) for number, tokens in enumerate(texts)], outputs=self.size)
+        _L.llama_set_n_threads(self._context, threads, threads)
         if self._memory:
             _L.llama_memory_clear(self._memory, True)
         if code := _L.llama_decode(self._context, self._batch.struct):

@@ -11,6 +11,9 @@ import numpy as np
 from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
 from distil_sql.models.llama_cpp.api.library import LlamaError
 
+Piece = tuple[int, int, Sequence[int], bool]
+"""Of one sequence: its number, the first token's position, tokens, and whether output is wanted after them."""
+
 
 class TokenBatch:
     """Room for `size` tokens; `struct` is what llama.cpp takes."""
@@ -31,10 +34,10 @@ class TokenBatch:
         self.struct.seq_id = self._seq_pointers
         self.struct.logits = self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
 
-    def fill(self, parts: Sequence[tuple[int, int, Sequence[int], bool]], *, outputs: int = 1) -> None:
-        """Parts `(sequence, first position, tokens, whether output is wanted after them)`, of the last `outputs`."""
+    def fill(self, pieces: Sequence[Piece], *, outputs: int = 1) -> None:
+        """Take these; where output is wanted, it is of the last `outputs` tokens."""
         n = 0
-        for sequence, position, tokens, output in parts:
+        for sequence, position, tokens, output in pieces:
             end = n + len(tokens)
             if end > self._size:
                 raise LlamaError("a batch that does not fit was made (please report this)")

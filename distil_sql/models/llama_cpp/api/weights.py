@@ -143,13 +143,13 @@ class Weights:
             raise LlamaError("llama.cpp refuses the grammar made from the schema")
         return Grammar(sampler)
 
-    def context(self, *, sequences: int, cells: int, threads: int, flash_attention: bool, kv_cache: int = 1) -> Context:
+    def context(self, *, sequences: int, cells: int, flash_attention: bool, kv_cache: int = 1) -> Context:
         """Room for `sequences` of `cells` tokens each; `kv_cache` is ggml's number of the cache's type (f16)."""
-        return Context(self._model, self.n_vocab, self.batch, sequences, cells, threads, flash_attention, kv_cache)
+        return Context(self._model, self.n_vocab, self.batch, sequences, cells, flash_attention, kv_cache)
 
-    def embedder(self, *, sequences: int, cells: int, threads: int, pooling: str | None) -> Embedder:
+    def embedder(self, *, sequences: int, cells: int, pooling: str | None) -> Embedder:
         """For texts of up to `cells` tokens, `sequences` at a time; pooling None is the model's own, else mean."""
-        return Embedder(self._model, sequences, cells, threads, pooling)
+        return Embedder(self._model, sequences, cells, pooling)
 
 
 class Grammar:

@@ -1,4 +1,4 @@
-"""What the embedded model is measured against, and a watch on its decodes."""
+"""A watch on the embedded model's decodes and on memory."""
 
 from __future__ import annotations
 
@@ -9,36 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distil_sql.models.base import Request
-from distil_sql.models.llama_cpp.api import HAS_AMX, Context
-
-
-class RowByRow:
-    """llama-cpp-python as its README shows it."""
-
-    def __init__(self, path: Path, threads: int, context: int, **given: Any) -> None:
-        import llama_cpp
-
-        if HAS_AMX:  # the same guard as in `api`: some builds crash there
-            defaults = llama_cpp.llama_model_default_params
-
-            def guarded() -> Any:
-                params = defaults()
-                params.use_extra_bufts = False
-                return params
-
-            llama_cpp.llama_cpp.llama_model_default_params = guarded
-        self.model: Any = llama_cpp.Llama(
-            str(path), n_ctx=context, n_threads=threads, n_threads_batch=threads, verbose=False, **given
-        )
-
-    def answer(self, request: Request) -> tuple[str, int]:
-        reply: Any = self.model.create_chat_completion(
-            [dict(message) for message in request.messages],
-            temperature=0,
-            max_tokens=request.sampling.max_tokens,
-        )
-        return reply["choices"][0]["message"]["content"], reply["usage"]["completion_tokens"]
+from distil_sql.models.llama_cpp.api import Context
 
 
 @dataclass
