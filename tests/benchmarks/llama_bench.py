@@ -105,7 +105,7 @@ def peak(bench: Bench) -> tuple[int, int]:
     assert llama_cpp
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = high_water()
-    model = bench.cold(mmap=False)
+    model = bench.cold()
     bench.ask(model, bench.table(2 * bench.concurrency, answer=4))
     assert model._loaded is not None
     batch = model._loaded.batch

@@ -5,7 +5,11 @@ A context too large is then an error and not the kernel's killer, and threads do
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import mmap
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 _MEMORY = (  # limit, in use, and what of that is files the kernel can drop
@@ -26,6 +30,20 @@ def processors() -> int:
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shares = (_share(*group) for group in _TIME)
     return min([here, *(max(1, round(share)) for share in shares if share is not None)])
+
+
+def forget(paths: Collection[str]) -> None:
+    """Let go of what this process has in memory of files that it maps; what is touched again is read again.
+
+    llama.cpp copies weights into another order where that is faster, and the file's then stay beside the copies.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # only Linux tells what is mapped where
+        files = {os.path.realpath(path) for path in paths}
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            place, _, _, _, _, *name = line.split(maxsplit=5)
+            if name and name[0] in files:
+                start, end = (int(number, 16) for number in place.split("-"))
+                ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
 def _machine() -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +18,7 @@ from distil_sql.models.base import CallError
 from distil_sql.models.llama_cpp.files import fingerprint, local_files, read_model
 from distil_sql.models.llama_cpp.files import size as size_of
 from distil_sql.models.llama_cpp.header import Value
-from distil_sql.models.llama_cpp.machine import available_bytes
+from distil_sql.models.llama_cpp.machine import available_bytes, forget
 from distil_sql.models.llama_cpp.options import LlamaOptions, check_header
 from distil_sql.models.llama_cpp.probe import probe
 
@@ -93,7 +93,7 @@ class Shelf:
             try:
                 if options.path != "tiny":
                     probe(path, content, bytes_of_it, lambda: not user.closing)
-                copy = self._load(path, head, bytes_of_it, options, user)
+                copy = self._load(paths, head, bytes_of_it, options, user)
             except DistilError as error:
                 self._loaded(key, None, user)
                 raise CallError("invalid_request", str(error), fatal=True) from error
@@ -187,13 +187,19 @@ class Shelf:
             return f"the model file {path} has {_said(size)}, and {_said(free)} of memory are free"
         return ""
 
-    def _load(self, path: str, head: Mapping[str, Value], size: int, options: LlamaOptions, user: User) -> Copy:
+    def _load(
+        self, paths: Sequence[str], head: Mapping[str, Value], size: int, options: LlamaOptions, user: User
+    ) -> Copy:
         from distil_sql.models.llama_cpp import api
 
+        def go_on() -> bool:
+            forget(paths)
+            return not user.closing
+
+        path = paths[0]
         try:
-            weights = api.Weights(
-                path, gpu_layers=options.gpu_layers, mmap=options.mmap, go_on=lambda: not user.closing
-            )
+            weights = api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap, go_on=go_on)
+            forget(paths)
             return Copy(weights, head, size)
         except api.LlamaError as error:
             if user.closing:

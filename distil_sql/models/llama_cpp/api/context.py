@@ -24,14 +24,16 @@ class Context:
         batch: int,
         sequences: int,
         cells: int,
+        outputs: int,
         flash_attention: bool,
         kv_cache: int,
     ) -> None:
+        """`outputs`: most tokens of a sequence whose logits one decode computes."""
         params = _L.llama_context_default_params()
         params.n_ctx, params.n_seq_max = cells * sequences, sequences
         self.batch = batch = max(batch, sequences)
         params.n_batch = params.n_ubatch = batch
-        params.n_outputs_max = min(batch, 2 * sequences)  # else there is room for the scores of a whole batch
+        params.n_outputs_max = min(batch, outputs * sequences)  # else there is room for the scores of a whole batch
         params.kv_unified, params.no_perf = False, True
         params.flash_attn_type = (
             _L.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _L.LLAMA_FLASH_ATTN_TYPE_DISABLED

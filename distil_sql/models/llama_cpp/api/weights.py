@@ -145,7 +145,8 @@ class Weights:
 
     def context(self, *, sequences: int, cells: int, flash_attention: bool, kv_cache: int = 1) -> Context:
         """Room for `sequences` of `cells` tokens each; `kv_cache` is ggml's number of the cache's type (f16)."""
-        return Context(self._model, self.n_vocab, self.batch, sequences, cells, flash_attention, kv_cache)
+        outputs = 1 if self.quantised else 2
+        return Context(self._model, self.n_vocab, self.batch, sequences, cells, outputs, flash_attention, kv_cache)
 
     def embedder(self, *, sequences: int, cells: int, pooling: str | None) -> Embedder:
         """For texts of up to `cells` tokens, `sequences` at a time; pooling None is the model's own, else mean."""
