@@ -14,8 +14,9 @@ pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-sql[test]'")
 
 from distil_sql.models.base import Request
+from distil_sql.models.llama_cpp import bounds
 from distil_sql.models.llama_cpp.api import LlamaError, Weights
-from distil_sql.models.llama_cpp.grammar import GrammarError, _between, gbnf
+from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
 from tests.llama.asking import INTEGER, NUMBER, SHORT, failure, options, record, user
 
 
@@ -100,7 +101,7 @@ def test_ranges_of_whole_numbers_are_exact() -> None:
     draw = random.Random(0)
     pairs = [(draw.randint(-1200, 1200), draw.randint(-1200, 1200)) for _ in range(150)]
     for low, high in [(0, 0), (1, 5), (-1, 1), (-128, 127), (0, 255), (99, 101), *map(sorted, pairs)]:
-        body = "|".join(_between(low, high))
+        body = "|".join(bounds.whole(low, high))
         pattern = re.compile(re.sub(r'[" ]', "", body))
         assert [n for n in range(-1300, 1300) if pattern.fullmatch(str(n))] == list(range(low, high + 1))
 
