@@ -7,6 +7,7 @@ in the ledger. Everyone outside is plain, blocking Python; only lanes and models
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -170,7 +171,8 @@ class Engine:
             with self._changed:
                 while self._pending and time.monotonic() < deadline:
                     self._changed.wait(0.05)
-            asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=10)
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=10)
             self._writer.flush()
             with self._changed:
                 self._forget(list(self._pending.values()))
@@ -200,7 +202,8 @@ class Engine:
             return
         self._closed = True
         self.fail(Interrupted("the database was closed"))
-        asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=20)
+        with contextlib.suppress(TimeoutError):  # a model that does not end keeps nothing from being committed
+            asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=20)
         self._writer.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)

@@ -30,6 +30,9 @@ ErrorKind = Literal[
 TRANSIENT: frozenset[ErrorKind] = frozenset({"rate_limited", "timeout", "connection", "server"})
 """Kinds that may pass when the same call is made again."""
 
+CLOSED = "the model was closed before it answered"
+"""The message of calls that nobody waits for any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

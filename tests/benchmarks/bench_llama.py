@@ -119,7 +119,7 @@ def beside(bench: Bench) -> tuple[float, str]:
 
 
 def schedule(bench: Bench) -> tuple[float, str]:
-    """the share of a batch's time that llama_decode takes"""
+    """the share of a batch's time that llama.cpp itself takes for its schedule"""
     model = bench.model()
     with watched() as watch:
         started = time.perf_counter()

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distil_sql.models.llama_cpp.api import Context
+from distil_sql.models.llama_cpp.api.library import LIBRARY
 
 
 @dataclass
 class Watch:
-    """Seconds inside llama.cpp, how full the decodes of answers (single tokens only) were, when the last other was."""
+    """What was decoded. A decode of single tokens alone is of answers, any other of prompts."""
 
     seconds: float = 0.0
+    """Inside llama.cpp."""
     all_decodes: int = 0
     decodes: int = 0
+    """Of answers."""
     rows: int = 0
+    """In those."""
     last_prompt: float = 0.0
+    """When the last decode of prompts was, by `time.perf_counter`."""
 
     @property
     def rows_a_decode(self) -> float:
         return self.rows / max(1, self.decodes)
 
 
+_OF_THE_LIBRARY = ("llama_decode", "llama_synchronize", "llama_memory_seq_cp", "llama_memory_seq_rm")
+
+
 @contextlib.contextmanager
 def watched() -> Iterator[Watch]:
     """Count what is decoded meanwhile."""
-    watch, decode, copy = Watch(), Context.decode, Context.copy
+    watch, decode = Watch(), Context.decode
+    functions = {name: getattr(LIBRARY, name) for name in _OF_THE_LIBRARY}
 
     def watched_decode(self: Context, parts: Any, **given: Any) -> int:
-        started = time.perf_counter()
         code = decode(self, parts, **given)
-        watch.seconds += time.perf_counter() - started
         watch.all_decodes += 1
         if all(len(tokens) == 1 for _, _, tokens, _ in parts):
             watch.decodes += 1
@@ -44,16 +51,24 @@ def watched() -> Iterator[Watch]:
             watch.last_prompt = time.perf_counter()
         return code
 
-    def watched_copy(self: Context, source: int, target: int) -> None:
-        started = time.perf_counter()
-        copy(self, source, target)
-        watch.seconds += time.perf_counter() - started
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            started = time.perf_counter()
+            result = function(*given)
+            watch.seconds += time.perf_counter() - started
+            return result
 
-    Context.decode, Context.copy = watched_decode, watched_copy  # type: ignore[method-assign]
+        return call
+
+    Context.decode = watched_decode  # type: ignore[method-assign]
+    for name, function in functions.items():
+        setattr(LIBRARY, name, timed(function))
     try:
         yield watch
     finally:
-        Context.decode, Context.copy = decode, copy  # type: ignore[method-assign]
+        Context.decode = decode  # type: ignore[method-assign]
+        for name, function in functions.items():
+            setattr(LIBRARY, name, function)
 
 
 def high_water() -> int:

@@ -22,7 +22,7 @@ from distil_sql.errors import MissingExtra, ModelError, OptionError
 from distil_sql.models.base import CallError, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, check, identity
 from distil_sql.models.llama_cpp.api import Weights
-from distil_sql.models.llama_cpp.header import read_header
+from distil_sql.models.llama_cpp.files import read_model
 from distil_sql.models.llama_cpp.room import Allowance, Room
 from distil_sql.prompt import formats
 from tests import made_up_gguf
@@ -189,7 +189,26 @@ def test_no_damage_to_a_head_reaches_llama_cpp(folder: Path, small: Path) -> Non
             copy[draw.randrange(min(30_000, len(copy)))] = draw.randrange(256)
         path.write_bytes(copy)
         with contextlib.suppress(ModelError):
-            read_header(str(path))
+            read_model([str(path)])
+
+
+@pytest.mark.parametrize("key", ["split.count", "split.no", "general.alignment"])
+@pytest.mark.parametrize("value", ["abc", float("inf")])
+def test_an_entry_of_the_wrong_kind_is_one_sentence(folder: Path, key: str, value: str | float) -> None:
+    import gguf
+
+    path = folder / "wrong_kind.gguf"
+    writer = gguf.GGUFWriter(str(path), "llama")
+    if isinstance(value, str):
+        writer.add_string(key, value)
+    else:
+        writer.add_float32(key, value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    path.write_bytes(path.read_bytes() + bytes(64))  # where tensors would begin
+    with pytest.raises(ModelError, match=f"its {key} is {value!r}"):
+        read_model([str(path)])
 
 
 def test_a_file_without_a_chat_template_needs_a_prompt_format(folder: Path) -> None:

@@ -121,6 +121,7 @@ def test_a_deep_or_wide_schema_becomes_a_grammar(weights: Weights) -> None:
         ({"type": "string", "pattern": "a+"}, "pattern"),
         ({"type": "string", "format": "email"}, "email"),
         ({"type": "integer", "multipleOf": 2}, "multipleOf"),
+        ({"type": "integer", "minimum": 1, "maximum": 9, "multipleOf": 2}, "multipleOf"),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "no whole number"),
         ({"$ref": "#/$defs/x"}, "ref"),
         ({"enum": []}, "allows nothing"),

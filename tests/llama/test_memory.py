@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from distil_sql import models
 from distil_sql.cli import options as cli_options
 from distil_sql.models.base import CallError, Completion, Message, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel
+from distil_sql.models.llama_cpp import room as room_module
 from distil_sql.models.llama_cpp.rows import Row
 from distil_sql.models.llama_cpp.sampling import Sampler
 from distil_sql.models.llama_cpp.shelf import SHELF
@@ -134,6 +136,49 @@ def test_embeddings_are_those_of_the_high_level_api(small: Path) -> None:
         assert math.isclose(sum(x * x for x in vector), 1, rel_tol=1e-4)
         alike = sum(x * y for x, y in zip(vector, other.embed(text, normalize=True), strict=True))
         assert alike > 0.99  # it uses flash attention, which rounds otherwise
+
+
+def test_a_texts_vector_does_not_depend_on_the_others(small: Path) -> None:
+    draw = random.Random(1)
+    texts = [" ".join(draw.choice("abcdefg") for _ in range(length)) for length in (1, 2, 3, 40, 150, 151, 400)]
+    texts += [draw.choice("abc") for _ in range(100)]
+
+    async def work() -> list[list[float]]:
+        model = LlamaModel(options(small))
+        try:
+            return [(await model.embed([text]))[0] for text in texts]  # each alone, in a context that grows
+        finally:
+            await model.close()
+
+    for alone, together in zip(run(work()), embedded(small, texts), strict=True):
+        assert max(abs(x - y) for x, y in zip(alone, together, strict=True)) < 1e-4
+
+
+def test_embedding_takes_no_more_memory_than_there_is(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_module, "available_bytes", lambda: 6_000_000)
+    assert len(embedded(small, ["a b", "c " * 300])) == 2
+    with pytest.raises(CallError, match=r"no memory to read a text of \d+ tokens whole: cut it") as caught:
+        embedded(small, ["a b", "c " * 1000])
+    assert caught.value.kind == "context_length"
+
+
+def test_closing_ends_an_embedding_at_once(tmp_path: Path) -> None:
+    path = made_up_gguf.write(tmp_path / "slow.gguf", **made_up_gguf.SIZES["10M"])
+
+    async def work() -> tuple[list[Any], float]:
+        model = LlamaModel(options(path))
+        await model.embed(["a"])
+        asked = asyncio.ensure_future(model.embed(["a " * 1000] * 64))  # more than ten seconds
+        await asyncio.sleep(0.3)
+        started = time.perf_counter()
+        await model.close()
+        took = time.perf_counter() - started
+        return list(await asyncio.gather(asked, return_exceptions=True)), took
+
+    (failed,), took = run(work())
+    assert isinstance(failed, CallError)
+    assert "closed" in failed.message
+    assert took < 2
 
 
 def test_a_text_too_long_to_embed_is_named_and_other_work_goes_on(folder: Path) -> None:

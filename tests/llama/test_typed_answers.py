@@ -29,6 +29,7 @@ SCHEMAS = {
     ),
     "odd names": record(**{'a "b"': BOOLEAN, "c\\d": BOOLEAN, "é\n": BOOLEAN, "": BOOLEAN}),
     "bigint": record(i={"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}),
+    "half characters": record(a={"enum": ["🦆", "cat"]}, b=BOOLEAN, c={"enum": ["日本", "日曜", "木", "né", "nè"]}),
     "text": record(text={"type": "string"}, more={"type": "string"}),
 }
 

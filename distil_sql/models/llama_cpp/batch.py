@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distil_sql.models.base import CallError
+from distil_sql.models.base import CLOSED, CallError
 from distil_sql.models.llama_cpp.api import Context, LlamaError, Weights
-from distil_sql.models.llama_cpp.machine import processors
 from distil_sql.models.llama_cpp.options import KV_CACHES, UNQUANTISED, LlamaOptions
 from distil_sql.models.llama_cpp.plan import FEWEST, Part, answers, prompts
 from distil_sql.models.llama_cpp.room import Allowance, Room
@@ -32,17 +31,18 @@ PATIENCE = 8
 class Batch:
     """The rows of one model. `abort()` may be called from another thread; the running step then ends at once."""
 
-    def __init__(self, weights: Weights, options: LlamaOptions, allowance: Allowance | None = None) -> None:
+    def __init__(self, weights: Weights, options: LlamaOptions, threads: int, allowance: Allowance) -> None:
+        """`threads`: the most that a decode has."""
         self._weights, self._options = weights, options
         self.limit = min(options.context or weights.n_ctx_train, weights.n_ctx_train)
         flash = options.flash_attention
         self._flash = (options.gpu_layers != 0 or options.kv_cache not in UNQUANTISED) if flash is None else flash
         steady = self._flash and options.kv_cache in UNQUANTISED
-        self._threads = Threads(options.threads or processors(), steady=steady)
+        self._threads = Threads(threads, steady=steady)
         self._context: Context | None = None
         self._slots: list[Slot] = []
         self._waiting = Waiting()
-        self._room = Room(weights, self.limit, self._flash, options.kv_cache, allowance or Allowance())
+        self._room = Room(weights, self.limit, self._flash, options.kv_cache, allowance)
         self._steps = self._gaps = 0
         self._aborted = False
 
@@ -53,7 +53,8 @@ class Batch:
     @property
     def context_bytes(self) -> int:
         """About what the context takes."""
-        return self._room.taken(self._context.sequences, self._context.cells) if self._context else 0
+        context = self._context  # asked from another thread
+        return self._room.taken(context.sequences, context.cells) if context else 0
 
     def submit(self, row: Row) -> None:
         """Queue a row; one whose prompt is too long ends here, one whose answer might be is cut to what fits."""
@@ -95,7 +96,7 @@ class Batch:
         rows = [*(slot.row for slot in self._slots if slot.row), *self._waiting.clear()]
         self._slots = []
         for row in rows:
-            row.error = failure or CallError("server", "the model was closed before it answered")
+            row.error = failure or CallError("server", CLOSED)
             row.end()
         if self._context is not None:
             self._context.close()
@@ -133,7 +134,7 @@ class Batch:
         if self._context is not None:
             self._context.close()
             self._context, self._slots = None, []
-        wanted = max(2, self._options.concurrency)  # two, so that no token needs to be decoded alone
+        wanted = max(2, self._options.concurrency)  # two, so that no token is decoded alone while there is memory
         sequences, cells = self._room.shape(wanted, row.need, max(other.need for other in self._waiting))
         while self._context is None:
             try:
@@ -245,6 +246,8 @@ class Batch:
             row.choose(context.logits(index), self._weights.end_tokens, self._weights.piece)
         except LlamaError as error:
             row.error = CallError("invalid_request", str(error))
+        except Exception as error:  # a fault of ours must not take the other rows along
+            row.error = CallError("invalid_request", f"the answer cannot be written (please report this): {error!r}")
         if row.finish or row.error:
             self._leave(slot)
         elif len(slot.cells) > row.start and row.reading is not None:

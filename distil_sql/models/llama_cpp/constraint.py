@@ -128,6 +128,8 @@ class Form:
             ended = not following and scout.allows(self.end)
         finally:
             scout.close()
+        if text and text[0] & 0xC0 == 0x80:
+            return _NOTHING  # the answer is in the middle of a character, which no tokenizer goes on from
         whole = len(text.decode(errors="ignore").encode())
         if whole < len(text):  # the forced text ends in the middle of a character
             following, text = [text[whole]], text[:whole]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distil_sql.errors import MissingExtra, ModelError, OptionError
-from distil_sql.models.llama_cpp.header import Value, read_header
+from distil_sql.models.llama_cpp.header import Value, read_header, whole_number
 
 if TYPE_CHECKING:
     from distil_sql.models.llama_cpp.options import LlamaOptions
@@ -71,13 +71,13 @@ def read_model(paths: Sequence[str]) -> dict[str, Value]:
         if len(paths) > 1 and not os.path.exists(path):
             raise ModelError(f"the model file {paths[0]} has {len(paths)} parts, and part {number} is missing: {path}")
         head = read_header(path)
-        count = int(head.get("split.count", 1) or 1)
+        count = whole_number(path, head, "split.count", 1) or 1
         if count != len(paths):
             raise ModelError(
                 f"the model file {path} is one of {count} parts, and their names must say so: "
                 f"{_stem(path)}-00001-of-{count:05}.gguf"
             )
-        if (part := int(head.get("split.no", 0)) + 1) != number:
+        if (part := whole_number(path, head, "split.no", 0) + 1) != number:
             raise ModelError(f"the model file {path} is part {part} of {count} by its content: rename it")
         heads.append(head)
     return heads[0]

@@ -7,9 +7,10 @@ the file. Source: the GGUF specification, versions 2 and 3.
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import struct
+from collections.abc import Mapping
+from typing import BinaryIO
 
 from distil_sql.errors import ModelError
 
@@ -41,11 +42,11 @@ BLOCKS = {
 def read_header(path: str) -> dict[str, Value]:
     """Plain metadata of the GGUF at `path`; raises `ModelError` naming the file where it cannot be one."""
     try:
-        with open(path, "rb") as file:
-            if not os.fstat(file.fileno()).st_size:
+        with open(path, "rb") as file:  # not mapped: `machine.forget` is for what llama.cpp maps
+            size = os.fstat(file.fileno()).st_size
+            if not size:
                 raise ModelError(f"the model file {path} is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Reader(path, data).header()
+            return _Reader(path, file, size).header()
     except FileNotFoundError:
         raise ModelError(f"there is no model file {path}") from None
     except IsADirectoryError:
@@ -54,14 +55,22 @@ def read_header(path: str) -> dict[str, Value]:
         raise ModelError(f"the model file {path} cannot be read: {error}") from error
 
 
+def whole_number(path: str, head: Mapping[str, Value], key: str, default: int) -> int:
+    """An entry that must be a whole number; raises `ModelError` naming the file where it is something else."""
+    value = head.get(key, default)
+    if not isinstance(value, int):
+        raise ModelError(f"the model file {path} is damaged: its {key} is {value!r}")
+    return value
+
+
 class _Reader:
-    def __init__(self, path: str, data: mmap.mmap) -> None:
-        self._path, self._data, self._at = path, data, 0
+    def __init__(self, path: str, file: BinaryIO, size: int) -> None:
+        self._path, self._file, self._left = path, file, size
 
     def header(self) -> dict[str, Value]:
-        if self._data[:4] != b"GGUF":
+        if self._file.read(4) != b"GGUF":
             raise ModelError(f"{self._path} is not a GGUF model file")
-        self._at = 4
+        self._left -= 4
         version = int(self._scalar(4))
         if version not in (2, 3):
             raise ModelError(f"{self._path} is of GGUF version {version}, and only 2 and 3 can be read")
@@ -74,7 +83,7 @@ class _Reader:
             value = self._value(kind)
             if value is not None:
                 found[key] = value
-        self._check_tensors(tensors, int(found.get("general.alignment", 32)))
+        self._check_tensors(tensors, whole_number(self._path, found, "general.alignment", 32))
         return found
 
     def _check_tensors(self, count: int, alignment: int) -> None:
@@ -89,30 +98,36 @@ class _Reader:
             kind, offset = int(self._scalar(4)), int(self._scalar(10))
             per_block, size = BLOCKS.get(kind, (1, 0))
             end = max(end, offset + weights // per_block * size)
-        if alignment <= 0 or -(-self._at // alignment) * alignment + end > len(self._data):
+        at = self._file.tell()
+        if alignment <= 0 or -(-at // alignment) * alignment + end > at + self._left:
             raise self._damaged()
 
     def _damaged(self) -> ModelError:
         return ModelError(f"the model file {self._path} is damaged or cut short: download it again")
 
-    def _take(self, count: int) -> int:
-        start = self._at
-        if count > len(self._data) - start:
+    def _take(self, count: int) -> bytes:
+        self._claim(count)
+        return self._file.read(count)
+
+    def _skip(self, count: int) -> None:
+        self._claim(count)
+        self._file.seek(count, os.SEEK_CUR)
+
+    def _claim(self, count: int) -> None:
+        if count > self._left:
             raise self._damaged()
-        self._at = start + count
-        return start
+        self._left -= count
 
     def _scalar(self, kind: int) -> int | float | bool:
         form = _SCALARS[kind]
-        value: int | float | bool = struct.unpack_from(form, self._data, self._take(struct.calcsize(form)))[0]
+        value: int | float | bool = struct.unpack(form, self._take(struct.calcsize(form)))[0]
         return value
 
     def _text(self) -> str:
         size = int(self._scalar(10))
         if size > _MOST_TEXT:
             raise self._damaged()
-        start = self._take(size)
-        return self._data[start : start + size].decode("utf-8", "replace")
+        return self._take(size).decode("utf-8", "replace")
 
     def _value(self, kind: int, depth: int = 0) -> Value | None:
         if kind == _STRING:
@@ -123,13 +138,13 @@ class _Reader:
             raise self._damaged()
         inner, count = int(self._scalar(4)), int(self._scalar(10))
         if inner in _SCALARS:
-            self._take(count * struct.calcsize(_SCALARS[inner]))
+            self._skip(count * struct.calcsize(_SCALARS[inner]))
             return None
         if count > _MOST_ITEMS:
             raise self._damaged()
         for _ in range(count):
             if inner == _STRING:
-                self._take(int(self._scalar(10)))
+                self._skip(int(self._scalar(10)))
             else:
                 self._value(inner, depth + 1)
         return None

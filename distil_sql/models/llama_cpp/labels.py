@@ -86,6 +86,8 @@ class Labels:
     def __init__(self, tokenize: Callable[[bytes], Sequence[int]], name: str, values: Sequence[Any]) -> None:
         self.texts = [json.dumps({name: value}, ensure_ascii=False) for value in values]
         self.names = [value if isinstance(value, str) else json.dumps(value) for value in values]
+        if len(set(self.names)) < len(self.names):  # the text "3" and the number
+            self.names = [json.dumps(value, ensure_ascii=False) for value in values]
         spelled = [tuple(tokenize(text.encode())) for text in self.texts]
         self.usable = all(spelled) and len(set(spelled)) == len(spelled)
         self.lengths = [len(tokens) for tokens in spelled]

@@ -10,7 +10,7 @@ from typing import Any
 
 from distil_sql.errors import DistilError
 from distil_sql.models.base import CallError, Completion, Request, Sampling
-from distil_sql.models.llama_cpp.api import Embedder, LlamaError, Weights
+from distil_sql.models.llama_cpp.api import LlamaError, Weights
 from distil_sql.models.llama_cpp.batch import Batch
 from distil_sql.models.llama_cpp.chat import Chat
 from distil_sql.models.llama_cpp.constraint import Form, Spelling
@@ -22,6 +22,7 @@ from distil_sql.models.llama_cpp.options import KV_CACHES, LlamaOptions, check_h
 from distil_sql.models.llama_cpp.room import Allowance
 from distil_sql.models.llama_cpp.rows import Row
 from distil_sql.models.llama_cpp.sampling import MAX_TOKENS, Sampler
+from distil_sql.models.llama_cpp.texts import Texts
 from distil_sql.models.llama_cpp.threads import Threads
 from distil_sql.prompt import formats
 
@@ -38,11 +39,16 @@ class Loaded:
         self, options: LlamaOptions, weights: Weights, head: Mapping[str, Value], allowance: Allowance
     ) -> None:
         self._options, self.weights, self._head = options, weights, head
-        self.batch = Batch(weights, options, allowance)
+        most = options.threads or processors()
+        self.batch = Batch(weights, options, most, allowance)
+        self._texts = Texts(weights, options, self.batch.limit, Threads(most), allowance)
         self._forms: dict[str, Form] = {}
         self._labels: dict[str, Labels | None] = {}
-        self._embedder: Embedder | None = None
-        self._threads = Threads(options.threads or processors())
+
+    @property
+    def context_bytes(self) -> int:
+        """What of the memory is not weights."""
+        return self.batch.context_bytes + self._texts.context_bytes
 
     @cached_property
     def _chat(self) -> Chat:
@@ -70,63 +76,29 @@ class Loaded:
         """Make a row of a request; one that cannot be is answered at once."""
         try:
             row = self._row(request, done)
+            self.batch.submit(row)
+            return row
         except CallError as error:
             done(error)
         except (LlamaError, GrammarError, UnicodeError) as error:
             done(CallError("invalid_request", f"the model {self._options.path}: {error}"))
-        else:
-            self.batch.submit(row)
-            return row
         return None
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """A vector of length 1 for each text; raises `CallError`."""
-        limit = self.batch.limit
-        tokens = [self.weights.tokenize(text, whole=True) for text in texts]
-        for number, found in enumerate(tokens):
-            if not 0 < len(found) <= limit:
-                said = f"text {number} has {len(found)} tokens, and the model takes 1 to {limit}"
-                raise CallError("context_length", said)
-        try:
-            return self._embed(tokens)
-        except LlamaError as error:
-            raise CallError("server", f"the model {self._options.path}: {error}") from error
+        return self._texts.embed(texts)
+
+    def abort(self) -> None:
+        """Stop what runs, within milliseconds; callable from any thread."""
+        self.batch.abort()
+        self._texts.abort()
 
     def close(self, failure: CallError | None = None) -> None:
         """Free all but the weights, which others may use; rows still here end with `failure`."""
         self.batch.close(failure)
         for form in self._forms.values():
             form.close()
-        if self._embedder is not None:
-            self._embedder.close()
-
-    def _embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-        longest = max(map(len, texts), default=0)
-        if self._embedder is None or longest > self._embedder.size:
-            if self._embedder is not None:
-                self._embedder.close()
-                self._embedder = None
-            self._embedder = self.weights.embedder(
-                sequences=self._options.concurrency,
-                cells=-(-longest // 256) * 256,
-                pooling=self._options.pooling,
-            )
-        vectors: dict[int, list[float]] = {}
-        waiting = sorted(range(len(texts)), key=lambda number: len(texts[number]), reverse=True)
-        while waiting:
-            taken, room = list[int](), self._embedder.size
-            for number in waiting:
-                if len(texts[number]) <= room and len(taken) < self._embedder.sequences:
-                    taken.append(number)
-                    room -= len(texts[number])
-            waiting = [number for number in waiting if number not in set(taken)]
-            found = self._pass([texts[number] for number in taken], self._embedder)
-            vectors.update(zip(taken, found, strict=True))
-        return [vectors[number] for number in range(len(texts))]
-
-    def _pass(self, texts: Sequence[Sequence[int]], embedder: Embedder) -> list[list[float]]:
-        found = self._threads.run(sum(map(len, texts)), lambda threads: embedder.embed(texts, threads))
-        return [vector.tolist() for vector in found]
+        self._texts.close()
 
     def _row(self, request: Request, done: Done) -> Row:
         sampling = request.sampling
@@ -167,6 +139,7 @@ class Loaded:
         if key not in self._labels:
             if len(self._labels) >= _FORMS:
                 self._labels.clear()
+            gbnf(schema)  # which refuses what would not be kept
             found = closed_set(schema)
             labels = Labels(self._spelling.tokens, *found) if found else None
             self._labels[key] = labels if labels and labels.usable else None

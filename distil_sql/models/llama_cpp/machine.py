@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import mmap
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _MEMORY = (  # limit, in use, and what of that is files the kernel can drop
@@ -32,18 +32,32 @@ def processors() -> int:
     return min([here, *(max(1, round(share)) for share in shares if share is not None)])
 
 
-def forget(paths: Collection[str]) -> None:
-    """Let go of what this process has in memory of files that it maps; what is touched again is read again.
+class Pages:
+    """What this process has in memory of files, by mapping them from now on.
 
     llama.cpp copies weights into another order where that is faster, and the file's then stay beside the copies.
     """
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # only Linux tells what is mapped where
-        files = {os.path.realpath(path) for path in paths}
-        for line in Path("/proc/self/maps").read_text().splitlines():
-            place, _, _, _, _, *name = line.split(maxsplit=5)
-            if name and name[0] in files:
-                start, end = (int(number, 16) for number in place.split("-"))
+
+    def __init__(self, paths: Collection[str]) -> None:
+        self._paths = {os.path.realpath(path) for path in paths}
+        self._others = set(self._mapped())
+
+    def forget(self) -> None:
+        """Let go of it; what is touched again is read again.
+
+        Nobody else may unmap these files meanwhile: their place may be another's a moment later.
+        """
+        for start, end in set(self._mapped()) - self._others:
+            with contextlib.suppress(AttributeError):
                 ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+
+    def _mapped(self) -> Iterator[tuple[int, int]]:
+        with contextlib.suppress(OSError, ValueError):  # only Linux tells what is mapped where
+            for line in Path("/proc/self/maps").read_text().splitlines():
+                place, _, _, _, _, *name = line.split(maxsplit=5)
+                if name and name[0] in self._paths:
+                    start, end = place.split("-")
+                    yield int(start, 16), int(end, 16)
 
 
 def _machine() -> int | None:

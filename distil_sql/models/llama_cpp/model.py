@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from distil_sql.models.base import CallError, Completion, Request
+from distil_sql.models.base import CLOSED, CallError, Completion, Request
 from distil_sql.models.embedding import Gatherer, packed
 from distil_sql.models.llama_cpp.options import LlamaOptions
 from distil_sql.models.llama_cpp.shelf import SHELF
@@ -104,7 +104,7 @@ class LlamaModel:
     def context_bytes(self) -> int:
         """What of the memory is not weights."""
         loaded = self._loaded
-        return loaded.batch.context_bytes if loaded else 0
+        return loaded.context_bytes if loaded else 0
 
     def wanted(self) -> None:
         """Another model waits for memory."""
@@ -164,7 +164,7 @@ class LlamaModel:
             if self._thread is None or self._dead:
                 return False
             if (loaded := self._loaded) is not None:
-                loaded.batch.abort()
+                loaded.abort()
             self._inbox.put(None)
         return True
 
@@ -189,7 +189,7 @@ class LlamaModel:
         Gives how many bytes beside the weights to wait for before it starts again.
         """
         self._open = {first}
-        failure = CallError("server", "the model was closed before it answered")
+        failure = CallError("server", CLOSED)
         try:
             from distil_sql.models.llama_cpp.api import library
 
@@ -246,10 +246,13 @@ class LlamaModel:
                 self._open.remove(call)
                 call.resolve(result)
 
+        if call.cancelled:
+            done(CallError("server", "the call was cancelled"))
+            return
         if isinstance(call.asked, Request):
             call.row = loaded.submit(call.asked, done)
-            if call.row is not None:
-                call.row.cancelled = call.cancelled  # it may have been meanwhile
+            if call.row is not None and call.cancelled:  # it may have been meanwhile
+                call.row.cancelled = True
             return
         try:
             done(loaded.embed(call.asked))
@@ -258,7 +261,7 @@ class LlamaModel:
 
     def _turn_away(self) -> None:
         """Answer everyone, until the model is closed, with the reason why it cannot."""
-        failure = self._failure or CallError("server", "the model was closed before it answered")
+        failure = self._failure or CallError("server", CLOSED)
         while not (self.closing and self._inbox.empty()):
             call = self._inbox.get()
             if call is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from distil_sql.errors import ModelError, OptionError
 from distil_sql.models.llama_cpp.files import fingerprint, local_files, read_model
 from distil_sql.models.llama_cpp.header import Value
+from distil_sql.models.llama_cpp.machine import processors
 from distil_sql.prompt import formats
 
 if TYPE_CHECKING:
@@ -109,13 +110,14 @@ def check(options: LlamaOptions, *, chat: bool = True) -> None:
 def identity(options: LlamaOptions) -> tuple[str, ...]:
     """What decides the answers beside the sampling: which weights (not where they lie), template and context.
 
-    And what computes with other roundings, where it is set: threads and company do not, cache types, flash attention
-    and GPUs do.
+    And what computes with other roundings, where it is set: cache types, flash attention and GPUs do, company does not,
+    and the number of threads only with flash attention.
     """
     rounds = {
         "kv_cache": None if options.kv_cache == "f16" else options.kv_cache,
         "flash_attention": options.flash_attention,
         "gpu_layers": options.gpu_layers or None,
+        "threads": options.threads or processors() if options.flash_attention and not options.gpu_layers else None,
     }
     set_here = (f"{name}={value}" for name, value in rounds.items() if value is not None)
     return _file_identity(options), options.prompt_format or "", str(options.context or ""), *set_here

@@ -15,9 +15,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from distil_sql.errors import ModelError
-from distil_sql.models.base import CallError
+from distil_sql.models.base import CLOSED, CallError
 from distil_sql.resources import cache_folder
 
 _CHILD = "import sys; from distil_sql.models.llama_cpp.probe import run; run(sys.argv[1])"
@@ -58,7 +59,8 @@ def probe(path: str, content: str, size: int, go_on: Callable[[], bool] = lambda
 def _child(command: list[str], limit: float, go_on: Callable[[], bool]) -> tuple[int, str]:
     """A command's exit code and what it wrote to stderr."""
     step, waited = 0.2, 0.0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as child:  # an interrupt is for this process
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -68,11 +70,9 @@ def _child(command: list[str], limit: float, go_on: Callable[[], bool]) -> tuple
                 if waited > limit:
                     raise ModelError(f"loading {command[-1]} takes more than {limit:.0f} s: it may be damaged")
                 if not go_on():
-                    raise CallError("server", "the model was closed before it answered")
+                    raise CallError("server", CLOSED)
         finally:
             child.kill()
-    if not go_on():  # an interrupt reaches the child as well
-        raise CallError("server", "the model was closed before it answered")
     return child.returncode, said.strip()
 
 

@@ -61,19 +61,26 @@ class Room:
             )
         return sequences, cells
 
-    def taken(self, sequences: int, cells: int) -> int:
-        """About how many bytes such a context takes."""
-        return sequences * cells * self._cell + self._scores(cells)
+    def cells_for_texts(self, longest: int) -> int:
+        """Cells in which texts are read whole, as embeddings need; raises `LlamaError` where there is no room."""
+        cells = _rounded(max(SMALLEST, longest))
+        if self._sequences(cells, 1, cells) < 1:
+            raise LlamaError(f"there is no memory to read a text of {longest} tokens whole")
+        return cells
 
-    def _sequences(self, cells: int, wanted: int) -> int:
+    def taken(self, sequences: int, cells: int, tokens: int | None = None) -> int:
+        """About how many bytes a context takes in which so many tokens (None: as many as usual) are read at once."""
+        return sequences * cells * self._cell + self._scores(cells, tokens)
+
+    def _sequences(self, cells: int, wanted: int, tokens: int | None = None) -> int:
         memory, allowed = available_bytes(), self._allowance.free()
         found = [size for size in (memory and int(memory * MEMORY_SHARE), allowed) if size is not None]
         if not found:
             return wanted
-        return max(0, min(wanted, (min(found) - self._scores(cells)) // (cells * self._cell)))
+        return max(0, min(wanted, (min(found) - self._scores(cells, tokens)) // (cells * self._cell)))
 
-    def _scores(self, cells: int) -> int:
-        return 0 if self._flash else self._weights.score_bytes(cells)
+    def _scores(self, cells: int, tokens: int | None = None) -> int:
+        return 0 if self._flash else self._weights.score_bytes(cells, tokens)
 
 
 def _rounded(cells: int) -> int:

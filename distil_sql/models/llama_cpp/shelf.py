@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from distil_sql import models
 from distil_sql.errors import DistilError
-from distil_sql.models.base import CallError
+from distil_sql.models.base import CLOSED, CallError
 from distil_sql.models.llama_cpp.files import fingerprint, local_files, read_model
 from distil_sql.models.llama_cpp.files import size as size_of
 from distil_sql.models.llama_cpp.header import Value
-from distil_sql.models.llama_cpp.machine import available_bytes, forget
+from distil_sql.models.llama_cpp.machine import Pages, available_bytes
 from distil_sql.models.llama_cpp.options import LlamaOptions, check_header
 from distil_sql.models.llama_cpp.probe import probe
 
@@ -62,7 +62,7 @@ class Shelf:
     """All copies of one process. Thread-safe."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # on a lock that its holder may take again
         self._copies: dict[_Key, Copy] = {}
         self._loading: dict[_Key, tuple[int, User]] = {}
         self._waiting = 0
@@ -109,7 +109,7 @@ class Shelf:
             self._waiting += 1
             try:
                 while True:
-                    if key not in self._loading:
+                    if not any(other[0] == key[0] for other in self._loading):
                         more = 0 if key in self._copies else size
                         others = [other for copy in self._copies.values() for other in copy.users]
                         lacking = self._lacking(path, more, need if others else 0, options)
@@ -121,7 +121,7 @@ class Shelf:
                             other.wanted()
                     self._changed.wait(_TICK_S)
                     if user.closing:
-                        raise CallError("server", "the model was closed before it answered")
+                        raise CallError("server", CLOSED)
             finally:
                 self._waiting -= 1
             if key in self._copies:
@@ -166,13 +166,15 @@ class Shelf:
         allowed = models.max_model_memory
         if allowed is None:
             return None
-        copies = list(self._copies.values())
-        users = {other for copy in copies for other in copy.users if other is not user}
+        with self._changed:
+            copies = list(self._copies.values())
+            users = {other for copy in copies for other in copy.users if other is not user}
         return max(0, allowed - sum(copy.size for copy in copies) - sum(other.context_bytes for other in users))
 
     def shared(self, user: User) -> bool:
         """Whether others hold memory."""
-        return any(other is not user for copy in list(self._copies.values()) for other in copy.users)
+        with self._changed:
+            return any(other is not user for copy in self._copies.values() for other in copy.users)
 
     def _lacking(self, path: str, size: int, need: int, options: LlamaOptions) -> str:
         """Why there is no memory for a file of this size and `need` more; "" where there is."""
@@ -192,18 +194,20 @@ class Shelf:
     ) -> Copy:
         from distil_sql.models.llama_cpp import api
 
+        path, pages = paths[0], Pages(paths)
+
         def go_on() -> bool:
-            forget(paths)
+            if options.mmap:
+                pages.forget()
             return not user.closing
 
-        path = paths[0]
         try:
             weights = api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap, go_on=go_on)
-            forget(paths)
+            go_on()
             return Copy(weights, head, size)
         except api.LlamaError as error:
             if user.closing:
-                raise CallError("server", "the model was closed before it answered") from error
+                raise CallError("server", CLOSED) from error
             kind = head.get("general.architecture")
             raise CallError("invalid_request", f"the model file {path} ({kind}): {error}", fatal=True) from error
 

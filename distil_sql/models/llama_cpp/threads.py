@@ -22,15 +22,24 @@ WORTH_IT = 0.95
 CLEAR = (2.0, 1.2, 1.2, 1.0)
 """How many times as long is clearly worse, after one decode with each count, after two, …; the last decides."""
 
-FIRST, SOON, LATER, DOWN, UP = 2, 8, 4, 256, 128
-"""Decodes before the first trial and after a change; how many times as many after a trial without one, up to the last
-two where fewer or more threads are to be tried."""
+FIRST = 2
+"""Decodes before the first trial."""
+
+SOON = 8
+"""Decodes from a change to the next trial. After a trial that changes nothing there are LATER times as many."""
+
+LATER = 4
+
+SELDOM, LESS_SELDOM = 256, 128
+"""Most decodes between trials, with all threads and with fewer: other work may be done, and they may be wanted."""
 
 STEPS = (-1, 1, -2, 2)
 """Which counts are tried, in turn: places up and down from the present one."""
 
-SLOW, SLOW_TURNS = 1.4, 3
-"""Decodes so many times slower than usual, so many of them in a row, are reason for a trial at once."""
+SLOW = 1.4
+"""A decode that takes so many times as long as usual is slow. SLOW_TURNS in a row are reason for a trial at once."""
+
+SLOW_TURNS = 3
 
 
 class Threads:
@@ -97,7 +106,7 @@ class Threads:
             self._at, self._pause = rival, SOON
             self._usual.clear()
         else:
-            self._pause = min(LATER * self._pause, DOWN if self._at == len(self._ladder) - 1 else UP)
+            self._pause = min(LATER * self._pause, SELDOM if self._at == len(self._ladder) - 1 else LESS_SELDOM)
             self._step = (self._step + 1) % len(STEPS)
         self._rest, self._slow, self._rival = self._pause, 0, None
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
-from distil_sql.models.llama_cpp.api.library import LlamaError, Logits
+from distil_sql.models.llama_cpp.api.library import LlamaError, Logits, Stop
 from distil_sql.models.llama_cpp.api.token_batch import Piece, TokenBatch
 
 
@@ -39,12 +37,7 @@ class Context:
             _L.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         params.type_k = params.type_v = kv_cache
-        # A C function as the callback: `strlen` of a buffer is 0 (go on) until `abort` writes a byte into it. A Python
-        # callback would take the interpreter's lock at every node of the graph.
-        self._flag = ctypes.create_string_buffer(2)
-        libc = ctypes.CDLL(None) if os.name == "posix" else ctypes.cdll.msvcrt  # type: ignore[attr-defined,unused-ignore]
-        params.abort_callback = ctypes.cast(libc.strlen, _L.ggml_abort_callback)
-        params.abort_callback_data = ctypes.addressof(self._flag)
+        self._stop = Stop(params)
         self._context: Any = _L.llama_init_from_model(model, params)
         if not self._context:
             raise LlamaError(f"there is no memory for {sequences} sequences of {cells} tokens")
@@ -90,7 +83,7 @@ class Context:
 
     def abort(self) -> None:
         """Stop the running decode within milliseconds, and every later one; callable from any thread."""
-        self._flag[0] = b"\x01"
+        self._stop.set()
 
     def close(self) -> None:
         if self._context:

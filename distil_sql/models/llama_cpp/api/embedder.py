@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distil_sql.models.llama_cpp.api.library import LIBRARY as _L
-from distil_sql.models.llama_cpp.api.library import LlamaError
+from distil_sql.models.llama_cpp.api.library import LlamaError, Stop
 from distil_sql.models.llama_cpp.api.token_batch import TokenBatch
 
 POOLINGS = {
@@ -18,37 +18,41 @@ POOLINGS = {
     "last": _L.LLAMA_POOLING_TYPE_LAST,
 }
 
+TEXTS = 64
+"""Most texts of one pass."""
+
 
 class Embedder:
     """A context that pools the states of a text's tokens into one vector."""
 
-    def __init__(self, model: Any, sequences: int, cells: int, pooling: str | None) -> None:
-        self.size = max(512, cells)
-        """Most tokens of one pass: a text is read whole, for some models look both ways."""
-        self.sequences = sequences
+    def __init__(self, model: Any, cells: int, pooling: str | None) -> None:
+        self.size = -(-cells // TEXTS) * TEXTS  # llama.cpp must be able to share it out evenly
+        """Most tokens of one pass, and of one text: it is read whole, for some models look both ways."""
         kind = _L.LLAMA_POOLING_TYPE_UNSPECIFIED if pooling is None else POOLINGS[pooling]
-        self._context: Any = self._made(model, cells, kind)
+        self._context: Any = self._made(model, kind)
         if pooling is None and self._context and _L.llama_pooling_type(self._context) not in POOLINGS.values():
             _L.llama_free(self._context)
-            self._context = self._made(model, cells, POOLINGS["mean"])
+            self._context = self._made(model, POOLINGS["mean"])
         if not self._context:
-            raise LlamaError(f"no memory for {sequences} texts of {cells} tokens")
+            raise LlamaError(f"no memory to read {self.size} tokens at once")
         self._memory: Any = _L.llama_get_memory(self._context)
         self._width: int = _L.llama_model_n_embd(model)
         self._batch = TokenBatch(self.size)
 
-    def _made(self, model: Any, cells: int, pooling: int) -> Any:
+    def _made(self, model: Any, pooling: int) -> Any:
         params = _L.llama_context_default_params()
-        params.n_ctx, params.n_seq_max = cells * self.sequences, self.sequences
+        params.n_ctx, params.n_seq_max = self.size, TEXTS
         params.n_batch = params.n_ubatch = self.size
-        params.kv_unified, params.no_perf = False, True
+        # Of cells that are not shared, llama.cpp reads texts of several lengths in pieces, and pools only the last.
+        params.kv_unified, params.no_perf = True, True
         params.flash_attn_type = _L.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.embeddings, params.pooling_type = True, pooling
+        self._stop = Stop(params)
         return _L.llama_init_from_model(model, params)
 
     def embed(self, texts: Sequence[Sequence[int]], threads: int) -> list[npt.NDArray[np.float32]]:
         """A vector of length 1 for each text of tokens; together they have at most `size`."""
-        if len(texts) > self.sequences or not all(texts):
+        if len(texts) > TEXTS or not all(texts) or sum(map(len, texts)) > self.size:
             raise LlamaError("a batch that does not fit was made (please report this)")
         self._batch.fill([(number, 0, tokens, True) for number, tokens in enumerate(texts)], outputs=self.size)
         _L.llama_set_n_threads(self._context, threads, threads)
@@ -65,6 +69,10 @@ class Embedder:
         vector = np.ctypeslib.as_array(pointer, (self._width,)).astype(np.float64)
         length = float(np.sqrt(np.square(vector).sum()))
         return (vector / length if length else vector).astype(np.float32)
+
+    def abort(self) -> None:
+        """Stop the running pass within milliseconds, and every later one; callable from any thread."""
+        self._stop.set()
 
     def close(self) -> None:
         if self._context:

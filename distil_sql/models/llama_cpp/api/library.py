@@ -19,13 +19,14 @@ WAITING = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "20000"}
 """How a decode's threads wait for each other: looking for about 1 ms whether the others are done, and then asleep.
 
 Waking takes as long as many steps of a decode do, and a thread that never sleeps takes the processor from other work.
-GNU's OpenMP reads this when llama.cpp loads it; "active" gives the threads of several models 0.05 ms and not 0.005.
+GNU's OpenMP reads this when llama.cpp loads it. Where several models have more threads than there are processors it
+looks for 0.05 ms, without "active" for 0.005.
 """
 
 
 @contextlib.contextmanager
 def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """The environment with these for a while, unless it has one of them."""
+    """The environment with these for a while; as it is where the user has set one of them."""
     if any(name in os.environ for name in wanted):
         yield
         return
@@ -79,6 +80,25 @@ LIBRARY.llama_cpp._lib.ggml_set_abort_callback(_aborting)
 # from a sound one. Only the extra buffer types use them; a build without (`.ci/lean.cmake`) keeps the others, in which
 # q4_0 is faster by a quarter.
 HAS_AMX = b"AMX_INT8 = 1" in LIBRARY.llama_print_system_info()
+
+
+class Stop:
+    """Ends a context's running computation, and every later one.
+
+    A C function is the callback: `strlen` of a buffer is 0 (go on) until `set` writes a byte into it. One of Python's
+    would take the interpreter's lock at every node of the graph.
+    """
+
+    def __init__(self, params: Any) -> None:
+        """`params` are those that the context is made with."""
+        self._flag = ctypes.create_string_buffer(2)
+        libc = ctypes.CDLL(None) if os.name == "posix" else ctypes.cdll.msvcrt  # type: ignore[attr-defined,unused-ignore]
+        params.abort_callback = ctypes.cast(libc.strlen, LIBRARY.ggml_abort_callback)
+        params.abort_callback_data = ctypes.addressof(self._flag)
+
+    def set(self) -> None:
+        """Callable from any thread; it takes milliseconds."""
+        self._flag[0] = b"\x01"
 
 
 class LlamaError(Exception):

@@ -42,7 +42,6 @@ class Weights:
         self._vocab: Any = _L.llama_model_get_vocab(self._model)
         self.n_vocab: int = _L.llama_vocab_n_tokens(self._vocab)
         self.n_ctx_train: int = _L.llama_model_n_ctx_train(self._model)
-        self.parameters: int = _L.llama_model_n_params(self._model)
         self.add_bos: bool = _L.llama_vocab_get_add_bos(self._vocab)
         self.bos: int = _L.llama_vocab_bos(self._vocab)
         self.eos: int = _L.llama_vocab_eos(self._vocab)
@@ -83,9 +82,10 @@ class Weights:
         kv_heads = max(1, _L.llama_model_n_head_kv(self._model))
         return int(_L.llama_model_n_layer(self._model) * kv_heads * sum(self.head_sizes()) * size // block)
 
-    def score_bytes(self, cells: int) -> int:
-        """Bytes of attention scores that a full decode over so many cells takes without flash attention."""
-        return int(_L.llama_model_n_head(self._model) * cells * self.batch * 4)
+    def score_bytes(self, cells: int, tokens: int | None = None) -> int:
+        """Bytes of attention scores that so many tokens (None: a full decode) over so many cells take without flash
+        attention."""
+        return int(_L.llama_model_n_head(self._model) * cells * (tokens or self.batch) * 4)
 
     def control_texts(self) -> dict[str, tuple[int, bool]]:
         """How control tokens are spelled: text -> (token, whether it takes the white space after it)."""
@@ -148,9 +148,9 @@ class Weights:
         outputs = 1 if self.quantised else 2
         return Context(self._model, self.n_vocab, self.batch, sequences, cells, outputs, flash_attention, kv_cache)
 
-    def embedder(self, *, sequences: int, cells: int, pooling: str | None) -> Embedder:
-        """For texts of up to `cells` tokens, `sequences` at a time; pooling None is the model's own, else mean."""
-        return Embedder(self._model, sequences, cells, pooling)
+    def embedder(self, *, cells: int, pooling: str | None) -> Embedder:
+        """For texts of together up to `cells` tokens; pooling None is the model's own, else mean."""
+        return Embedder(self._model, cells, pooling)
 
 
 class Grammar:
