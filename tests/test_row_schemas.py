@@ -178,6 +178,9 @@ def test_servers_are_told_strict_only_where_strict_mode_takes_the_schema() -> No
 
 def test_bounds_of_types_are_not_sent_and_those_that_a_user_wrote_are() -> None:
     own = record(a={"type": "integer", "minimum": 0, "maximum": 100}, b={"type": "integer", "enum": [1, 2]})
+    own["properties"]["c"] = {"type": "number", "minimum": -1, "maximum": 1}
     assert without_bounds(own) == own
     for type_ in ("TINYINT", "INTEGER", "UBIGINT", "HUGEINT"):
         assert without_bounds(Output(type_).schema)["properties"] == {"value": {"type": "integer"}}
+    for type_ in ("DECIMAL(5, 2)", "DECIMAL(18, 3)", "DECIMAL(3, 3)", "DECIMAL(38, 0)", "DECIMAL(9, 0)"):
+        assert without_bounds(Output(type_).schema)["properties"] == {"value": {"type": "number"}}

@@ -14,21 +14,23 @@ _NOT_STRICT = {
 
 
 def without_bounds(schema: Any) -> Any:
-    """Not every server takes the bounds of integers: those of a type are left to whoever reads the answer.
+    """Not every server takes the bounds of numbers: those of a type are left to whoever reads the answer.
 
     A schema that a user wrote goes as it is.
     """
     if isinstance(schema, Mapping):
-        if schema.keys() == _BOUNDED and schema["type"] == "integer" and _is_of_a_type(schema):
-            return {"type": "integer"}
+        if schema.keys() == _BOUNDED and _is_of_a_type(schema):
+            return {"type": schema["type"]}
         return {name: without_bounds(child) for name, child in schema.items()}
     return schema
 
 
 def _is_of_a_type(schema: Mapping[str, Any]) -> bool:
-    """Whether the bounds are those of a signed or unsigned integer of some bytes."""
+    """Whether the bounds are those of a signed or unsigned integer of some bytes, or of a DECIMAL."""
     low, high = schema["minimum"], schema["maximum"]
-    if not isinstance(low, int) or not isinstance(high, int):
+    if schema["type"] == "number":
+        return bool(low == -high and set(str(high).removeprefix("0")) <= {"9", "."})
+    if schema["type"] != "integer" or not isinstance(low, int) or not isinstance(high, int):
         return False
     size = high + 1
     return size >= 128 and size & high == 0 and low in (0, -size)

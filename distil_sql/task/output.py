@@ -139,6 +139,8 @@ def _fit(value: Any, shape: Shape, where: str) -> Any:
         case "map":
             if not isinstance(value, dict) or shape.item is None:
                 raise ValueError(f"{where} should be an object, not {_brief(value)}")
+            if shape.labels:
+                value = {_label(key, shape, f"the key {_quoted(key)}"): item for key, item in value.items()}
             return {key: _fit(item, shape.item, _quoted(key)) for key, item in value.items()}
         case "array":
             if not isinstance(value, list) or shape.item is None:
@@ -153,6 +155,8 @@ def _fit(value: Any, shape: Shape, where: str) -> Any:
 
 
 def _label(value: Any, shape: Shape, where: str) -> str:
+    if value in shape.labels:
+        return str(value)
     text = str(value).strip()
     if text in shape.labels:
         return text
@@ -179,12 +183,11 @@ def _scalar(value: Any, shape: Shape, where: str) -> Any:
     elif (
         isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
     ):
-        if shape.kind == "number":
-            return value
-        if isinstance(value, int) or value.is_integer():
-            low, high = shape.bounds or (-(2**127), 2**127)
-            if low <= int(value) <= high:
-                return int(value)
+        whole = shape.kind == "integer"
+        low, high = shape.bounds or ((-(2**127), 2**127) if whole else (value, value))
+        if not whole or isinstance(value, int) or value.is_integer():
+            if low <= value <= high:
+                return int(value) if whole else value
             raise ValueError(f"{where} should lie between {low} and {high}, not {_brief(value)}")
     raise ValueError(f"{where} should be {_article(shape.kind)}, not {_brief(value)}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -28,7 +28,10 @@ _INTEGERS = {
     "ubigint": (0, 2**64 - 1),
     "uhugeint": (0, 2**128 - 1),
 }
-_NUMBERS = ("float", "double", "decimal")
+_NUMBERS = ("float", "double")
+_PRECISION = 15
+"""Digits that a number of JSON keeps wherever it is read as a double."""
+
 _FORMATS = {
     "date": "date",
     "time": "time",
@@ -46,9 +49,10 @@ class Shape:
     """One level of a DuckDB type, as JSON sees it."""
 
     kind: str  # string, integer, number, boolean, enum, array, object, map, json
-    bounds: tuple[int, int] | None = None
+    bounds: tuple[float, float] | None = None
     format: str | None = None
     labels: tuple[str, ...] = ()
+    """Of an enum, or of the keys of a map."""
     size: int | None = None
     fields: Mapping[str, Shape] = field(default_factory=dict)
     item: Shape | None = None
@@ -85,6 +89,8 @@ def _shape(type_: Any) -> Shape:
         return Shape("integer", bounds=_INTEGERS[kind])
     if kind in _NUMBERS:
         return Shape("number")
+    if kind == "decimal":
+        return Shape("number", bounds=_decimal_bounds(**dict(type_.children)))
     if kind == "boolean":
         return Shape("boolean")
     if kind == "varchar":
@@ -101,10 +107,21 @@ def _shape(type_: Any) -> Shape:
     if kind == "struct":
         return Shape("object", fields={key: _shape(child) for key, child in type_.children})
     if kind == "map":
-        if _shape(children["key"]).kind not in ("string", "enum"):
-            raise OptionError(f"RETURNS {name}: the keys of a MAP must be VARCHAR, as they are in JSON")
-        return Shape("map", item=_shape(children["value"]))
+        key = _shape(children["key"])
+        if key.kind not in ("string", "enum") or key.format is not None:
+            raise OptionError(f"RETURNS {name}: the keys of a MAP must be VARCHAR or an ENUM, as they are in JSON")
+        return Shape("map", labels=key.labels, item=_shape(children["value"]))
     raise OptionError(f"RETURNS {name} is not supported: use scalars, ENUM, LIST, STRUCT, MAP or JSON, or add a PARSE")
+
+
+def _decimal_bounds(precision: int, scale: int) -> tuple[float, float] | None:
+    """The least and the largest DECIMAL(precision, scale); None where it holds more than a number's usual digits."""
+    before = precision - scale
+    if before > _PRECISION:
+        return None
+    after = min(scale, _PRECISION - before)
+    most = float(f"{'9' * before or 0}.{'9' * after}") if after else 10**before - 1
+    return -most, most
 
 
 def closed_object(properties: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +141,14 @@ def json_schema(shape: Shape) -> dict[str, Any]:
             return closed_object({key: json_schema(child) for key, child in shape.fields.items()})
         case "map":
             assert shape.item is not None
-            return {"type": "object", "additionalProperties": json_schema(shape.item)}
+            item = json_schema(shape.item)
+            if shape.labels:
+                return {
+                    "type": "object",
+                    "properties": dict.fromkeys(shape.labels, item),
+                    "additionalProperties": False,
+                }
+            return {"type": "object", "additionalProperties": item}
         case "array":
             assert shape.item is not None
             size = {} if shape.size is None else {"minItems": shape.size, "maxItems": shape.size}
@@ -134,6 +158,8 @@ def json_schema(shape: Shape) -> dict[str, Any]:
         case "integer":
             low, high = shape.bounds or (-(2**63), 2**63 - 1)
             return {"type": "integer", "minimum": low, "maximum": high}
+        case "number" if shape.bounds is not None:
+            return {"type": "number", "minimum": shape.bounds[0], "maximum": shape.bounds[1]}
         case "string" if shape.format is not None:
             return {"type": "string", "format": shape.format}
         case "json":
@@ -149,18 +175,23 @@ def sketch(shape: Shape) -> str:
             return "{" + ", ".join(f"{json.dumps(k)}: {sketch(v)}" for k, v in shape.fields.items()) + "}"
         case "map":
             assert shape.item is not None
-            return "{string: " + sketch(shape.item) + ", ...}"
+            key = _either(shape.labels) if shape.labels else "string"
+            return f"{{{key}: {sketch(shape.item)}, ...}}"
         case "array":
             assert shape.item is not None
             return f"[{sketch(shape.item)}, ...]"
         case "enum":
-            return " | ".join(json.dumps(label, ensure_ascii=False) for label in shape.labels)
+            return _either(shape.labels)
         case "boolean":
             return "true | false"
         case "string" if shape.format is not None:
             return shape.format
         case kind:
             return kind
+
+
+def _either(labels: Iterable[str]) -> str:
+    return " | ".join(json.dumps(label, ensure_ascii=False) for label in labels)
 
 
 def example(shape: Shape) -> Any:
@@ -177,7 +208,7 @@ def example(shape: Shape) -> Any:
         case "boolean":
             return True
         case "integer" | "number":
-            return 1
+            return 1 if shape.bounds is None or shape.bounds[1] >= 1 else 0
         case _:
             return {"date": "2000-01-01", "time": "00:00:00", "date-time": "2000-01-01T00:00:00"}.get(
                 shape.format or "", "00000000-0000-0000-0000-000000000000" if shape.format else "text"

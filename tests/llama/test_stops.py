@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,10 @@ pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-s
 
 from distil_sql.models.base import CallError, Completion, Request, Sampling
 from distil_sql.models.llama_cpp import LlamaModel
+from tests import made_up_gguf
 from tests.benchmarks.llama_watch import watched
-from tests.llama.asking import options, record, run, user
+from tests.command import query, start
+from tests.llama.asking import failure, options, record, run, user
 
 
 def test_close_stops_a_running_decode(slow: Path) -> None:
@@ -78,6 +83,69 @@ asyncio.run(main())
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_an_interrupted_run_ends_in_the_middle_of_an_answer_and_keeps_what_is_finished(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = made_up_gguf.write(
+        folder / "endless.gguf", width=512, layers=8, hidden=2048, context=8192, endless=True
+    )  # 7,000 tokens of it take a minute and more
+    model = f"(TYPE llama_cpp, path '{path}', threads 1, concurrency 2, max_tokens"
+    script, database = tmp_path / "p.sql", tmp_path / "data.duckdb"
+    script.write_text(f"""
+CREATE MODEL generator {model} 2);
+CREATE MODEL slow {model} 7000);
+CREATE TABLE a AS SELECT text_generation('say ' || i) AS x FROM range(3) t(i);
+CREATE TABLE b AS SELECT text_generation('go on ' || i, model := 'slow') AS x FROM range(4) t(i);
+""")
+    status = Path(f"{database}.status.json")
+    with start("run", script, "-d", database, XDG_CACHE_HOME=str(tmp_path)) as process:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+            if status.exists() and json.loads(status.read_text())["statements"][-1]["calls_total"]:
+                break
+        time.sleep(0.5)  # the model has been asked, and answers
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        _, err = process.communicate(timeout=60)
+        seconds = time.monotonic() - begun
+    assert (process.returncode, seconds < 4.0, "Traceback" in err) == (130, True, False), err
+    said = f"error: interrupted; everything finished is kept. To go on: distil-sql run {script} -d {database}"
+    assert err.splitlines()[-1] == said
+    assert query(database, "SELECT status, count(*) FROM distil.calls GROUP BY ALL") == [("ok", 3)]
+    assert query(database, "SELECT state FROM distil.runs") == [("interrupted",)]
+    assert query(database, "SELECT count(x) FROM a") == [(3,)]
+
+
+def test_a_process_may_fork_after_an_answer_and_go_on(small: Path) -> None:
+    script = f"""
+import asyncio, os
+from distil_sql.models.base import CallError, Request, Sampling
+from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions, shelf
+shelf.probe = lambda *_: None
+model = LlamaModel(LlamaOptions({str(small)!r}, threads=2, concurrency=2))
+request = Request(({{"role": "user", "content": "hi"}},), Sampling(max_tokens=5, temperature=0))
+first = asyncio.run(model.complete(request)).text
+child = os.fork()
+if not child:
+    try:
+        asyncio.run(model.complete(request))
+    except CallError as error:
+        print(error.fatal, error, flush=True)
+    asyncio.run(model.close())
+else:
+    print(os.waitpid(child, 0)[1], asyncio.run(model.complete(request)).text == first)
+    asyncio.run(model.close())
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]  # newer Pythons warn of any fork beside a thread
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "True an embedded model does not survive a fork: start processes with spawn",
+        "0 True",
+    ]
+
+
 def test_a_forked_child_gets_an_error(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = LlamaModel(options(small))
     run(model.complete(Request(user("hi"), Sampling(max_tokens=1))))
@@ -114,3 +182,86 @@ asyncio.run(main())
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert all(line.startswith(f"True True 3 llama.cpp failed on the model {bad} (llama-vocab.cpp") for line in lines)
+
+
+# --- files of models that do not chat
+
+
+def of_architecture(path: Path, other: Path, name: str) -> Path:
+    """A copy of another file that says it is of this architecture: five letters as `llama`, so that nothing moves."""
+    data, key = other.read_bytes(), b"general.architecture" + (8).to_bytes(4, "little")
+    old, new = (key + len(text).to_bytes(8, "little") + text for text in (b"llama", name.encode()))
+    assert data.count(old) == 1
+    path.write_bytes(data.replace(old, new).replace(b"llama.", name.encode() + b"."))
+    return path
+
+
+def encoder(path: Path, template: str | None = None) -> Path:
+    """The least BERT: it makes vectors, and no text."""
+    import gguf
+    import numpy as np
+
+    pieces, width = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"▁{letter}" for letter in "abcdefgh")], 32
+    writer = gguf.GGUFWriter(str(path), "bert")
+    writer.add_context_length(128)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(width)
+    writer.add_block_count(1)
+    writer.add_head_count(2)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(pieces)
+    writer.add_token_types([3] * 5 + [1] * (len(pieces) - 5))
+    writer.add_token_type_count(2)
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(3)
+    writer.add_unk_token_id(1)
+    writer.add_sep_token_id(3)
+    writer.add_pad_token_id(0)
+    if template is not None:
+        writer.add_chat_template(template)
+    shapes: dict[str, tuple[int, ...]] = {"token_types": (2, width), "position_embd": (128, width)}
+    shapes["token_embd"] = (len(pieces), width)
+    for name in shapes:
+        writer.add_tensor(f"{name}.weight", np.ones(shapes[name], np.float32))
+    shapes = {"token_embd_norm": (width,), "blk.0.attn_output_norm": (width,), "blk.0.layer_output_norm": (width,)}
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"):
+        shapes[f"blk.0.{name}"] = (width, width)
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", np.ones(shape, np.float32))
+        writer.add_tensor(f"{name}.bias", np.zeros(width, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_model_of_an_unknown_architecture_is_one_sentence(folder: Path, small: Path) -> None:
+    path = of_architecture(folder / "unknown.gguf", small, "nonse")
+    error = failure(options(path), Request(user("x")))
+    assert (error.kind, error.fatal) == ("invalid_request", True)
+    assert error.message == (
+        f"the model file {path} (nonse): llama.cpp cannot load it: it is damaged, or of an architecture this version "
+        "does not know"
+    )
+
+
+def test_an_encoder_is_asked_for_vectors_only(folder: Path) -> None:
+    path = encoder(folder / "encoder.gguf")
+
+    async def vectors() -> list[list[float]]:
+        model = LlamaModel(options(path))
+        try:
+            return list(await model.embed(["abc", "de"]))
+        finally:
+            await model.close()
+
+    assert [len(vector) for vector in run(vectors())] == [32, 32]
+    for given in ({}, {"prompt_format": "chatml"}):
+        error = failure(options(path, **given), Request(user("x")))
+        assert (error.kind, error.fatal) == ("invalid_request", True)
+        assert error.message == f"the model file {path} is not of a chat model"

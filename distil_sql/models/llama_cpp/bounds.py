@@ -6,6 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+
+PLACES = 15
+"""Most digits after the point: more, a double does not tell apart."""
+
+_ZEROS, _NINES = "0" * PLACES, "9" * PLACES
 
 
 def whole(low: float, high: float) -> list[str]:
@@ -22,17 +28,64 @@ def whole(low: float, high: float) -> list[str]:
 
 
 def decimals(low: float, high: float) -> list[str]:
-    """Alternatives that match the decimal numbers from `low` to `high`, which are whole."""
-    if low != int(low) or high != int(high) or low > high:
-        raise ValueError(f"a model cannot be held to numbers from {low} to {high}: use whole bounds")
+    """Alternatives that match the numbers from `low` to `high`, of at most 15 digits after the point."""
+    least, most = Decimal(str(low)), Decimal(str(high))
+    if low > high or max(_places(least), _places(most)) > PLACES:
+        raise ValueError(f"a model cannot be held to numbers from {low} to {high}")
+    found = [f'"-" {one}' for one in _decimals(max(Decimal(0), -most), -least)] if least < 0 else []
+    return found + (_decimals(max(Decimal(0), least), most) if most >= 0 else [])
+
+
+def _places(number: Decimal) -> int:
+    """Digits after the point."""
+    return -int(number.normalize().as_tuple().exponent)
+
+
+def _decimals(low: Decimal, high: Decimal) -> list[str]:
     least, most = int(low), int(high)
-    found = [f'"-" {one}' for one in _decimals(max(0, -most), -least)] if least < 0 else []
-    return found + (_decimals(max(0, least), most) if most >= 0 else [])
+    above, below = (f"{abs(bound):.{PLACES}f}"[-PLACES:] for bound in (low, high))
+    if least == most:
+        return [f'"{least}" {_point(above, below)}']
+    found = [f'"{most}" {_point(_ZEROS, below)}']
+    if above != _ZEROS:
+        found.append(f'"{least}" {_point(above, _NINES)}')
+        least += 1
+    if least < most:
+        found.insert(0, f"({' | '.join(whole(least, most - 1))}) {_point(_ZEROS, _NINES)}")
+    return found
 
 
-def _decimals(low: int, high: int) -> list[str]:
-    zeros = f'"{high}" ("." "0"{{1,15}})?'
-    return [zeros] if low == high else [f'({" | ".join(whole(low, high - 1))}) ("." [0-9]{{1,15}})?', zeros]
+def _point(low: str, high: str) -> str:
+    """A point and digits between two, which both are PLACES long; none as well, where zeros would do."""
+    found = _some(low, high)
+    digits = found[0] if len(found) == 1 else f"({' | '.join(found)})"
+    return f'("." {digits}){"" if low.strip("0") else "?"}'
+
+
+def _some(low: str, high: str) -> list[str]:
+    """One digit or more, as `_point`; those that are not written are zeros."""
+    room = len(low)
+    if not low.strip("0") and high in (room * "0", room * "9"):
+        return [f"{_digits('0', high[0])}{{1,{room}}}"]
+    if low[0] == high[0]:
+        return [f'"{low[0]}" {_more(low[1:], high[1:])}'.rstrip()]
+    first, last = int(low[0]), int(high[0])
+    found: list[str] = []
+    if low[1:].strip("0"):
+        found.append(f'"{first}" {_more(low[1:], "9" * (room - 1))}')
+        first += 1
+    if high[1:].strip("9"):
+        found.append(f'"{last}" {_more("0" * (room - 1), high[1:])}')
+        last -= 1
+    if first <= last:
+        any_digit = _digits(str(first), str(last))
+        found.append(f"{any_digit} [0-9]{{0,{room - 1}}}" if room > 1 else any_digit)
+    return found
+
+
+def _more(low: str, high: str) -> str:
+    """The digits after those that are written: `_some`, or none where zeros would do."""
+    return f"({' | '.join(_some(low, high))}){'' if low.strip('0') else '?'}" if low else ""
 
 
 def _positive(low: int, high: int) -> list[str]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from distil_sql.models.llama_cpp.api import Candidates, Grammar, Weights, candidates
 
 _EVERY_BYTE = {*range(1, 0xC0), *range(0xC2, 0xF5)}
-"""Bytes of UTF-8 text; a grammar of llama.cpp allows no others."""
+"""Bytes that UTF-8 text is made of."""
 
 _USUAL = b'a0"t,'
 """Bytes asked about first: mostly two of them may come, and so nothing is forced."""

@@ -34,6 +34,8 @@ def closed_set(schema: Schema) -> tuple[str, list[Any]] | None:
     if schema.get("type") != "object" or len(properties) != 1 or schema.get("additionalProperties", True):
         return None
     ((name, inner),) = properties.items()
+    if name not in schema.get("required", ()):
+        return None
     values = _values(inner)
     if values is None or not 1 < len(values) <= MOST:
         return None

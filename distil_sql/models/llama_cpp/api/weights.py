@@ -45,7 +45,9 @@ class Weights:
         self.add_bos: bool = _L.llama_vocab_get_add_bos(self._vocab)
         self.bos: int = _L.llama_vocab_bos(self._vocab)
         self.eos: int = _L.llama_vocab_eos(self._vocab)
-        self.has_decoder: bool = _L.llama_model_has_decoder(self._model) and not _L.llama_model_has_encoder(self._model)
+        decodes = _L.llama_model_has_decoder(self._model) and not _L.llama_model_has_encoder(self._model)
+        causal = self.metadata(f"{self.metadata('general.architecture')}.attention.causal") != "false"  # BERT's is not
+        self.has_decoder: bool = decodes and causal
         self.trimmable: bool = not (_L.llama_model_is_recurrent(self._model) or _L.llama_model_is_hybrid(self._model))
         # 0 is f32, 1 is f16, 32 is bf16: what llama.cpp's matrix products compute differently for one row and for more
         self.quantised: bool = self.metadata("general.file_type") not in ("0", "1", "32", None)
