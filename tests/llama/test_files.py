@@ -86,9 +86,10 @@ def test_a_file_that_has_run_is_not_probed_again(
     "template",
     [
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(9999 if messages | length > 3 else 0) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
         "{{ ('a' * 10000000000) | length }}",
     ],
-    ids=["endless", "huge"],
+    ids=["endless", "endless when asked again", "huge"],
 )
 def test_a_chat_template_that_comes_to_no_end_is_one_sentence(folder: Path, probed: Path, template: str) -> None:
     path = made_up_gguf.write(folder / "template.gguf", chat_template=template)

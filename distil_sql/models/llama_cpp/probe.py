@@ -103,12 +103,12 @@ def run(path: str) -> None:
         from distil_sql.models.llama_cpp.chat import Chat
 
         _limit_itself()
-        try:
-            for roles in (("user",), ("system", "user")):
+        for roles in (("user",), ("system", "user"), ("system", "user", "assistant", "user")):
+            try:
                 Chat(weights, template).tokens([{"role": role, "content": "a"} for role in roles])
-        except CallError as error:  # else it is raised here as well
-            if "MemoryError" in str(error):
-                signal.raise_signal(signal.SIGVTALRM)
+            except CallError as error:  # else it is raised here as well
+                if "MemoryError" in str(error):
+                    signal.raise_signal(signal.SIGVTALRM)
 
 
 def _limit_itself() -> None:
