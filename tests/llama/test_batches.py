@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,20 +102,6 @@ def test_typed_answers_do_not_depend_on_the_batch_either(folder: Path, quantisat
         order = random.Random(concurrency).sample(range(len(requests)), len(requests))
         answers = ask(options(path, concurrency=concurrency), [requests[i] for i in order])
         assert [(a.text, a.finish_reason, a.probabilities) for a in answers] == [expected[i] for i in order]
-
-
-@pytest.mark.xfail(reason="llama.cpp computes 8 tokens and more of K-quantised weights otherwise than fewer")
-@pytest.mark.parametrize("kind", K_QUANTS)
-def test_answers_of_k_quantised_weights_do_not_depend_on_the_batch(folder: Path, kind: str) -> None:
-    path = k_quantised(folder, kind)
-    requests = [
-        Request(one.messages, replace(one.sampling, logprobs=True), sample=one.sample) for one in mixed_requests()
-    ]
-    expected = [(a.text, a.finish_reason, a.logprobs) for a in ask(options(path, concurrency=1), requests)]
-    for concurrency in (4, 16):
-        order = random.Random(concurrency).sample(range(len(requests)), len(requests))
-        answers = ask(options(path, concurrency=concurrency), [requests[i] for i in order])
-        assert [(a.text, a.finish_reason, a.logprobs) for a in answers] == [expected[i] for i in order]
 
 
 def test_answers_do_not_depend_on_threads(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
