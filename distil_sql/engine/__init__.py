@@ -171,8 +171,7 @@ class Engine:
             with self._changed:
                 while self._pending and time.monotonic() < deadline:
                     self._changed.wait(0.05)
-            with contextlib.suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=10)
+            self._end_lanes(10)
             self._writer.flush()
             with self._changed:
                 self._forget(list(self._pending.values()))
@@ -202,8 +201,7 @@ class Engine:
             return
         self._closed = True
         self.fail(Interrupted("the database was closed"))
-        with contextlib.suppress(TimeoutError):  # a model that does not end keeps nothing from being committed
-            asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=20)
+        self._end_lanes(20)
         self._writer.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
@@ -265,6 +263,11 @@ class Engine:
             if self._pending.pop(call.key, None) is not None:
                 call.tally.open -= 1
         self._changed.notify_all()
+
+    def _end_lanes(self, seconds: float) -> None:
+        """Close all lanes; a model that takes longer keeps nothing from being committed."""
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._close_lanes(), self._loop).result(timeout=seconds)
 
     async def _close_lanes(self) -> None:
         lanes, self._lanes = list(self._lanes.values()), {}

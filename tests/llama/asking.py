@@ -15,6 +15,7 @@ pytest.importorskip("gguf", reason="gguf is not installed: pip install 'distil-s
 
 from distil_sql.models.base import CallError, Completion, Message, Request
 from distil_sql.models.llama_cpp import LlamaModel, LlamaOptions
+from distil_sql.models.llama_cpp.api import Weights
 
 T = TypeVar("T")
 
@@ -46,6 +47,19 @@ def failure(options: LlamaOptions, request: Request) -> CallError:
 
 def options(path: Path | str, **given: Any) -> LlamaOptions:
     return LlamaOptions(path=str(path), **{"concurrency": 4, "threads": 1, **given})
+
+
+def takes(weights: Weights, gbnf: str, answer: str) -> bool:
+    """Whether a grammar takes an answer, token by token, to its end."""
+    grammar = weights.grammar(gbnf)
+    try:
+        for token in weights.tokenize(answer):
+            if not grammar.allows(token):
+                return False
+            grammar.accept(token)
+        return grammar.allows(weights.eos)
+    finally:
+        grammar.close()
 
 
 def check_fits(value: Any, schema: Mapping[str, Any]) -> None:

@@ -17,20 +17,12 @@ from distil_sql.models.base import Request
 from distil_sql.models.llama_cpp import bounds
 from distil_sql.models.llama_cpp.api import LlamaError, Weights
 from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
-from tests.llama.asking import INTEGER, NUMBER, SHORT, failure, options, record, user
+from tests.llama.asking import INTEGER, NUMBER, SHORT, failure, options, record, takes, user
 
 
 def allows(weights: Weights, schema: Mapping[str, Any], value: str) -> bool:
-    """Whether the grammar of {"v": schema} takes a text, token by token, to its end."""
-    grammar = weights.grammar(gbnf(record(v=schema)))
-    try:
-        for token in weights.tokenize(f'{{"v": {value}}}'):
-            if not grammar.allows(token):
-                return False
-            grammar.accept(token)
-        return grammar.allows(weights.eos)
-    finally:
-        grammar.close()
+    """Whether the grammar of {"v": schema} takes a text."""
+    return takes(weights, gbnf(record(v=schema)), f'{{"v": {value}}}')
 
 
 STRING = {"type": "string"}

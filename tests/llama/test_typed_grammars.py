@@ -21,6 +21,7 @@ from distil_sql.models.llama_cpp import bounds
 from distil_sql.models.llama_cpp.api import Weights, candidates
 from distil_sql.models.llama_cpp.grammar import GrammarError, gbnf
 from distil_sql.task.output import Output
+from tests.llama.asking import takes
 
 WHOLE = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"]
 WHOLE += [f"U{name}" for name in WHOLE]
@@ -155,15 +156,7 @@ def test_ranges_of_decimal_numbers_are_exact() -> None:
 
 
 def allows(weights: Weights, output: Output, number: str) -> bool:
-    grammar = weights.grammar(grammar_of(output))
-    try:
-        for token in weights.tokenize(f'{{"value": {number}}}'):
-            if not grammar.allows(token):
-                return False
-            grammar.accept(token)
-        return grammar.allows(weights.eos)
-    finally:
-        grammar.close()
+    return takes(weights, grammar_of(output), f'{{"value": {number}}}')
 
 
 def test_a_map_of_many_labels_is_answered_too(weights: Weights, con: duckdb.DuckDBPyConnection) -> None:

@@ -42,7 +42,7 @@ BLOCKS = {
 def read_header(path: str) -> dict[str, Value]:
     """Plain metadata of the GGUF at `path`; raises `ModelError` naming the file where it cannot be one."""
     try:
-        with open(path, "rb") as file:  # not mapped: `machine.forget` is for what llama.cpp maps
+        with open(path, "rb") as file:  # not mapped: `machine.Pages` must find what llama.cpp maps, and nothing else
             size = os.fstat(file.fileno()).st_size
             if not size:
                 raise ModelError(f"the model file {path} is empty")

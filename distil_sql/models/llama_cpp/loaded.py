@@ -23,7 +23,6 @@ from distil_sql.models.llama_cpp.room import Allowance
 from distil_sql.models.llama_cpp.rows import Row
 from distil_sql.models.llama_cpp.sampling import MAX_TOKENS, Sampler
 from distil_sql.models.llama_cpp.texts import Texts
-from distil_sql.models.llama_cpp.threads import Threads
 from distil_sql.prompt import formats
 
 _FORMS = 256
@@ -41,7 +40,7 @@ class Loaded:
         self._options, self.weights, self._head = options, weights, head
         most = options.threads or processors()
         self.batch = Batch(weights, options, most, allowance)
-        self._texts = Texts(weights, options, self.batch.limit, Threads(most), allowance)
+        self._texts = Texts(weights, options, self.batch.limit, most, allowance)
         self._forms: dict[str, Form] = {}
         self._labels: dict[str, Labels | None] = {}
 

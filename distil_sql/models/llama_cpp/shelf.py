@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _TICK_S = 1.0
 
+_FORGET_EVERY = 0.05
+"""Of a file that is read: after so much, what was read is let go of."""
+
 
 class User(Protocol):
     """A model that holds weights."""
@@ -196,14 +199,18 @@ class Shelf:
 
         path, pages = paths[0], Pages(paths)
 
-        def go_on() -> bool:
-            if options.mmap:
+        forgotten = -_FORGET_EVERY
+
+        def go_on(share: float) -> bool:
+            nonlocal forgotten
+            if options.mmap and (share == 1 or share >= forgotten + _FORGET_EVERY):
                 pages.forget()
+                forgotten = share
             return not user.closing
 
         try:
             weights = api.Weights(path, gpu_layers=options.gpu_layers, mmap=options.mmap, go_on=go_on)
-            go_on()
+            go_on(1)
             return Copy(weights, head, size)
         except api.LlamaError as error:
             if user.closing:

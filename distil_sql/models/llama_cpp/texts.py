@@ -15,11 +15,10 @@ from distil_sql.models.llama_cpp.threads import Threads
 class Texts:
     """One model's embeddings. `abort()` may be called from another thread; what is asked then, and later, fails."""
 
-    def __init__(
-        self, weights: Weights, options: LlamaOptions, limit: int, threads: Threads, allowance: Allowance
-    ) -> None:
-        """`limit`: most tokens of a text."""
-        self._weights, self._options, self._limit, self._threads = weights, options, limit, threads
+    def __init__(self, weights: Weights, options: LlamaOptions, limit: int, threads: int, allowance: Allowance) -> None:
+        """`limit`: most tokens of a text. `threads`: the most that a pass has."""
+        self._weights, self._options, self._limit = weights, options, limit
+        self._threads = Threads(threads)
         self._room = Room(weights, limit, False, "f16", allowance)
         self._embedder: Embedder | None = None
         self._aborted = False

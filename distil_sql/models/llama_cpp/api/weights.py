@@ -23,14 +23,14 @@ class Weights:
     """A loaded GGUF and its vocabulary."""
 
     def __init__(
-        self, path: str, *, gpu_layers: int = 0, mmap: bool = True, go_on: Callable[[], bool] = lambda: True
+        self, path: str, *, gpu_layers: int = 0, mmap: bool = True, go_on: Callable[[float], bool] = lambda _share: True
     ) -> None:
-        """`go_on` is asked while the file is read; it raises `LlamaError` where that says no, or llama.cpp does."""
+        """Raises `LlamaError` where `go_on`, told how much of the file has been read (0 to 1), says no, or llama.cpp does."""
         params = _L.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.use_extra_bufts = not HAS_AMX
         params.load_mode = _L.LLAMA_LOAD_MODE_MMAP if mmap else _L.LLAMA_LOAD_MODE_NONE
-        asked = _L.llama_progress_callback(lambda _progress, _data: go_on())  # kept while it may be called
+        asked = _L.llama_progress_callback(lambda share, _data: go_on(share))  # kept while it may be called
         params.progress_callback = asked
         self._model: Any = _L.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
