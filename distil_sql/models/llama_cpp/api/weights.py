@@ -25,7 +25,7 @@ class Weights:
     def __init__(
         self, path: str, *, gpu_layers: int = 0, mmap: bool = True, go_on: Callable[[float], bool] = lambda _share: True
     ) -> None:
-        """Raises `LlamaError` where `go_on`, told how much of the file has been read (0 to 1), says no, or llama.cpp does."""
+        """`go_on` is told how much has been read, 0 to 1. Raises `LlamaError` where it says no, or llama.cpp does."""
         params = _L.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.use_extra_bufts = not HAS_AMX
